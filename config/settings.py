@@ -1,0 +1,258 @@
+"""What differs between environments, in one typed place: `load("dev")` reads config/dev.toml.
+
+Settings name things (bucket, roles, endpoint ...) and carry policy (timeouts, canary, gate margins). Names that
+can be derived are derived here and nowhere else, so that DAGs and the CloudFormation templates agree. Nothing
+here calls AWS, and no secret belongs here.
+
+The environment is the argument, else MLOPS_ENVIRONMENT, else AIRFLOW__MLOPS__ENVIRONMENT (MWAA's way to pass a
+setting `mlops.environment`), else "local".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+FOLDER = Path(__file__).resolve().parent
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class SettingsError(ValueError):
+    """A settings file that cannot be used. The message names the file, the key and what is wrong with it."""
+
+
+class Section(BaseModel):
+    """A table of the TOML file: unknown keys are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Seconds = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Tasks(Section):
+    """How Airflow runs the tasks."""
+
+    owner: str = "mlops"
+    retries: int = Field(2, ge=0)
+    retry_delay: Seconds = 60
+    poll_interval: int = Field(30, ge=1, description="seconds between two looks at a running job")
+    deferrable: bool = Field(True, description="wait in the triggerer; false waits in the worker")
+
+
+class Timeouts(Section):
+    """Seconds after which each job is stopped by AWS (`MaxRuntimeInSeconds`, Glue's timeout)."""
+
+    validate_data: Seconds = 900
+    etl: Seconds = 3600
+    profile: Seconds = 900
+    train: Seconds = 3600
+    evaluate: Seconds = 1800
+    deploy: Seconds = 3600
+
+
+class Compute(Section):
+    """Instance types and counts."""
+
+    processing_instance: str = "ml.m5.large"
+    training_instance: str = "ml.m5.xlarge"
+    training_instances: int = Field(1, ge=1)
+    endpoint_instance: str = "ml.m5.large"
+    endpoint_instances: int = Field(1, ge=1)
+    volume_gb: int = Field(20, ge=1)
+    glue_worker: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
+    glue_workers: int = Field(2, ge=2)
+
+
+class Deployment(Section):
+    """How a new model takes over the endpoint: a blue/green canary, rolled back when an alarm rings."""
+
+    canary_percent: int = Field(10, ge=1, le=50)
+    canary_wait: Seconds = Field(600, le=3600)
+    termination_wait: Seconds = Field(300, le=3600)
+    maximum_time: int = Field(3600, ge=600, le=28800)
+    capture_percent: int = Field(100, ge=0, le=100)
+    smoke_tolerance: float = Field(1e-6, gt=0)
+    server_error_threshold: int = Field(1, ge=1, description="5xx answers a minute that ring the alarm")
+    latency_threshold_ms: int = Field(500, ge=1, description="mean model latency that rings the alarm")
+
+
+class Gate(Section):
+    """When a challenger may replace the champion."""
+
+    margin: float = Field(0.02, ge=0, description="log loss that a challenger may be worse by, in nats")
+    confidence: Share = 0.95
+    replicates: int = Field(2000, ge=100)
+    seed: int = 7
+    threshold: Share = 0.5
+    data_checks: Literal["refuse", "warn"] = "refuse"
+    costs: dict[Literal["false_negative", "false_positive", "true_positive", "true_negative"], float] = {
+        "false_negative": 500,
+        "false_positive": 100,
+        "true_positive": 100,
+        "true_negative": 0,
+    }
+
+
+class Data(Section):
+    """What raw data must look like, and how it is split."""
+
+    maximum_missing: float = Field(0.05, ge=0, le=1)
+    split: Literal["hash", "reference"] = "hash"
+    seed: int = 1729
+    train_share: Share = 0.7
+    validation_share: Share = 0.2
+
+    @model_validator(mode="after")
+    def _leaves_a_holdout(self) -> Data:
+        if self.train_share + self.validation_share >= 1:
+            raise ValueError("train_share + validation_share must be below 1: the rest is the hold-out")
+        return self
+
+
+class XGBoost(Section):
+    """Hyperparameters of the reference; the trigger form's defaults."""
+
+    max_depth: int = Field(5, ge=1, le=30)
+    eta: float = Field(0.2, gt=0, le=1)
+    gamma: float = Field(4, ge=0)
+    min_child_weight: float = Field(6, ge=0)
+    subsample: float = Field(0.8, gt=0, le=1)
+    num_round: int = Field(100, ge=1)
+    early_stopping_rounds: int = Field(0, ge=0, description="0 trains all rounds")
+    scale_pos_weight: float = Field(1, gt=0)
+    seed: int = Field(0, ge=0)
+
+
+class Settings(Section):
+    """One environment. Attributes come from its TOML file, properties are derived from them."""
+
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")]
+    project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")] = "mlops"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
+    code_version: Annotated[str, Field(pattern=f"^{VERSION.pattern}$")]
+    schedules: dict[str, str] = {}
+    tasks: Tasks = Tasks()
+    timeouts: Timeouts = Timeouts()
+    compute: Compute = Compute()
+    deployment: Deployment = Deployment()
+    gate: Gate = Gate()
+    data: Data = Data()
+    xgboost: XGBoost = XGBoost()
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.project}-{self.environment}-{self.region}-{self.account}"
+
+    @property
+    def stem(self) -> str:
+        """What the names of this environment's account-wide resources begin with."""
+        return f"{self.project}-{self.environment}"
+
+    def role_arn(self, service: Literal["sagemaker", "glue"]) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:role/{self.stem}-{service}"
+
+    @property
+    def glue_database(self) -> str:
+        return self.stem.replace("-", "_")
+
+    @property
+    def athena_workgroup(self) -> str:
+        return self.stem
+
+    @property
+    def churn_endpoint(self) -> str:
+        return f"churn-{self.environment}"
+
+    @property
+    def churn_model_group(self) -> str:
+        return f"churn-{self.environment}"
+
+    @property
+    def churn_alarms(self) -> list[str]:
+        """Alarms that roll a deployment back; infrastructure/monitoring.yaml creates them."""
+        return [f"{self.churn_endpoint}-server-errors", f"{self.churn_endpoint}-latency"]
+
+    @property
+    def raw_prefix(self) -> str:
+        return "raw/churn/"
+
+    @property
+    def code_prefix(self) -> str:
+        return f"code/{self.code_version}/"
+
+    def run_prefix(self, run_key: str) -> str:
+        return f"runs/churn_training/{run_key}/"
+
+    def capture_prefix(self, endpoint: str) -> str:
+        return f"capture/{endpoint}/"
+
+    def s3(self, key: str) -> str:
+        """The S3 URI of a key in the environment's bucket."""
+        return f"s3://{self.bucket}/{key}"
+
+    @property
+    def xgboost_image(self) -> str:
+        """URI of SageMaker's XGBoost image in this region; raises SettingsError where there is none."""
+        table = json.loads((FOLDER / "image_uris.json").read_text())["xgboost"]["uris"]
+        try:
+            return str(table[self.region])
+        except KeyError:
+            raise SettingsError(
+                f"{FOLDER / (self.environment + '.toml')}: region: SageMaker has no XGBoost image in "
+                f"{self.region!r}; it has in {', '.join(table)}"
+            ) from None
+
+
+def environment_name() -> str:
+    """The environment this process belongs to."""
+    return os.environ.get("MLOPS_ENVIRONMENT") or os.environ.get("AIRFLOW__MLOPS__ENVIRONMENT") or "local"
+
+
+def load(environment: str | None = None, folder: Path = FOLDER) -> Settings:
+    """The settings of `environment`, with the code version from MLOPS_CODE_VERSION ("dev" when unset).
+
+    Raises SettingsError: no such file, not TOML, an unknown key, a value that is missing or out of range.
+    """
+    return _load(
+        environment or environment_name(), folder, os.environ.get("MLOPS_CODE_VERSION") or "dev"
+    )
+
+
+@lru_cache
+def _load(environment: str, folder: Path, code_version: str) -> Settings:
+    path = folder / f"{environment}.toml"
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"
+        raise SettingsError(
+            f"{path}: no settings for environment {environment!r} (MLOPS_ENVIRONMENT); there are: {known}"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    try:
+        return Settings(**{"environment": environment, "code_version": code_version, **values})
+    except ValidationError as error:
+        raise SettingsError("\n".join(f"{path}: {_problem(item)}" for item in error.errors())) from None
+
+
+def _problem(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "file"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "missing":
+        return f"{key}: missing"
+    if key == "code_version":
+        key = "code_version (MLOPS_CODE_VERSION)"
+    return f"{key}: {item['msg']}, got {item['input']!r}"

@@ -1,0 +1,88 @@
+"""`python -m workbench up|down|status|logs|demo|trigger|clean`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench import observe, stack
+from workbench.airflow_api import AirflowApi
+from workbench.environments import EnvironmentProblem
+from workbench.progress import console, say
+from workbench.settings import Settings, WorkbenchError, load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. What a person can put right is one message, no traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options, load())
+    except (WorkbenchError, EnvironmentProblem) as error:
+        console.print("error:", style="bold red", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        say("\nstopped by you")
+        return 130
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    match options.command:
+        case "up":
+            stack.up(settings)
+            say(stack.describe_login(settings))
+        case "down":
+            stack.down(settings)
+        case "status":
+            return observe.status(settings)
+        case "logs":
+            observe.logs(settings, options.name)
+        case "clean":
+            stack.clean(settings, force=options.force)
+        case "trigger":
+            stack.require_running(settings)
+            run_id = AirflowApi(settings).trigger(options.dag, _conf(options.conf))
+            say(f"started {options.dag} {run_id}: {settings.airflow_url}/dags/{options.dag}/runs/{run_id}")
+        case "demo":
+            from workbench import demo
+
+            return demo.run(settings, data=options.data, split=options.split)
+    return 0
+
+
+def _conf(text: str) -> dict[str, object]:
+    try:
+        conf = json.loads(text)
+    except ValueError as error:
+        raise WorkbenchError(f"CONF is not JSON: {error}: {text}") from error
+    if not isinstance(conf, dict):
+        raise WorkbenchError(f"CONF must be a JSON object such as '{{\"seed\": 1}}', not {text}")
+    return conf
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workbench", description="The local stack and the demo.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start local AWS and Airflow")
+    commands.add_parser("down", help="stop both")
+    commands.add_parser("status", help="processes, endpoints, last runs")
+    logs = commands.add_parser("logs", help="follow the logs")
+    logs.add_argument("name", nargs="?", help="one process; default: all")
+    clean = commands.add_parser("clean", help="delete the local stack's data")
+    clean.add_argument("--force", action="store_true", help="do not ask")
+    trigger = commands.add_parser("trigger", help="start a DAG run")
+    trigger.add_argument("--dag", default="churn_training")
+    trigger.add_argument("--conf", default="{}", help="the run's params, a JSON object")
+    demo = commands.add_parser("demo", help="the churn pipeline from raw data to a served prediction")
+    demo.add_argument(
+        "--data", type=Path, help="your customers (.csv, .csv.gz, .txt); default: 5,000 made up"
+    )
+    demo.add_argument("--split", choices=["hash", "reference"], default="hash")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

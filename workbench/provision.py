@@ -1,0 +1,122 @@
+"""What the pipelines need in local AWS before their first run: infrastructure, and the jobs' code."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from workbench.programs import code_files, code_version
+from workbench.settings import ROOT, Settings, WorkbenchError
+
+ANSWER_SECONDS = 60.0
+CODE_PREFIX = "code"
+
+
+def client(settings: Settings, service: str) -> Any:
+    """A stock boto3 client of local AWS, whatever profile the terminal has."""
+    session = boto3.Session(
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - local AWS takes any
+        region_name=settings.aws_environment()["AWS_DEFAULT_REGION"],
+    )
+    url = settings.runtime_url if service == "sagemaker-runtime" else settings.aws_url
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 3}, proxies={}, s3={"addressing_style": "path"}
+    )
+    return session.client(service, endpoint_url=url, config=config)
+
+
+def answers(settings: Settings) -> bool:
+    """Whether local AWS takes calls."""
+    try:
+        client(settings, "sts").get_caller_identity()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def provision(settings: Settings, root: Path = ROOT) -> None:
+    """Create or update every stack of `infrastructure/`, then put the jobs' code under its version."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while not answers(settings):
+        if time.monotonic() > deadline:
+            raise WorkbenchError(f"local AWS does not answer; see {settings.logs}/local-aws.log")
+        time.sleep(0.2)
+    try:
+        for template in sorted((root / "infrastructure").glob("*.yaml")):
+            _deploy(settings, template)
+        upload_code(settings, root)
+    except (BotoCoreError, ClientError) as error:
+        raise WorkbenchError(f"local AWS could not be provisioned: {error}") from error
+
+
+def upload_code(settings: Settings, root: Path = ROOT) -> str:
+    """Put the jobs' code at code/<version>/, unless that version is complete there; returns the version."""
+    version = code_version(root)
+    prefix = f"{CODE_PREFIX}/{version}"
+    s3 = client(settings, "s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=settings.bucket, Prefix=f"{prefix}/")
+    present = {item["Key"] for page in pages for item in page.get("Contents", [])}
+    for path in code_files(root):
+        key = f"{prefix}/{path.relative_to(root).as_posix()}"
+        if key not in present:
+            s3.upload_file(str(path), settings.bucket, key)
+    return version
+
+
+def _deploy(settings: Settings, template: Path) -> None:
+    """Create the template's stack, or update it; unchanged is fine."""
+    cloudformation = client(settings, "cloudformation")
+    name = f"mlops-local-{template.stem}"
+    body = template.read_text()
+    declared = cloudformation.validate_template(TemplateBody=body)["Parameters"]
+    known = {"Environment": "local", "Bucket": settings.bucket, "BucketName": settings.bucket}
+    arguments = {
+        "StackName": name,
+        "TemplateBody": body,
+        "Parameters": [
+            {"ParameterKey": parameter["ParameterKey"], "ParameterValue": known[parameter["ParameterKey"]]}
+            for parameter in declared
+            if parameter["ParameterKey"] in known
+        ],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+    }
+    try:
+        if _exists(cloudformation, name):
+            cloudformation.update_stack(**arguments)
+            waiter = "stack_update_complete"
+        else:
+            cloudformation.create_stack(**arguments)
+            waiter = "stack_create_complete"
+        cloudformation.get_waiter(waiter).wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+    except ClientError as error:
+        if "No updates are to be performed" not in str(error):
+            raise WorkbenchError(f"infrastructure/{template.name} was refused: {error}") from error
+    except WaiterError as error:
+        raise WorkbenchError(f"infrastructure/{template.name}: {_reason(cloudformation, name)}") from error
+
+
+def _exists(cloudformation: Any, name: str) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=name)
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+    return True
+
+
+def _reason(cloudformation: Any, name: str) -> str:
+    """The first failure among the stack's events: the later ones follow from it."""
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("FAILED")]
+    if not failed:
+        return f"stack {name} did not complete"
+    first = failed[0]
+    reason = first.get("ResourceStatusReason", "no reason given")
+    return f"{first['LogicalResourceId']} {first['ResourceStatus']}: {reason}"

@@ -1,0 +1,149 @@
+"""What a service is given when it is installed: the running local AWS, seen from inside.
+
+A service package exposes `install(context: Context) -> None` and reaches storage, logs, durable state and
+processes through these interfaces only; nothing in it talks HTTP to its own server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import RLock
+from typing import BinaryIO, Protocol
+
+from local_aws.processes import Supervisor
+
+
+class NoSuchObject(KeyError):
+    """The bucket or the key does not exist. The message is the s3:// URI."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object of a listing. size in bytes; etag without quotes; last_modified in UTC, timezone-aware."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime
+
+
+class Objects(Protocol):
+    """S3 from inside: same buckets, same keys, same events as through the API.
+
+    Every method that names an object raises NoSuchObject when the bucket or key does not exist.
+    """
+
+    def exists_bucket(self, bucket: str) -> bool: ...
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Current versions whose key starts with `prefix`, in key order."""
+
+    def open(self, bucket: str, key: str) -> BinaryIO:
+        """Read one object. Safe against a concurrent overwrite or delete: the reader keeps what it opened."""
+
+    def path(self, bucket: str, key: str) -> Path:
+        """The immutable file that holds the object now. Read only; it is removed some time after an overwrite
+        or delete, so open it soon, or `open()` it, or copy it."""
+
+    def put_file(
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store a copy of a local file."""
+
+    def put_bytes(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None: ...
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete one object; no error when the key is not there (as S3)."""
+
+    def download_prefix(self, bucket: str, prefix: str, dest: Path) -> int:
+        """Copy every object under `prefix` below `dest`, named by what follows the prefix; return how many.
+
+        A prefix that is exactly one object's key gives that object's last path component. Copies, never links,
+        so a job cannot change a stored object. Raises ValueError naming the key when a key would leave `dest`
+        (`..`, absolute) or when one key is both a file and a folder.
+        """
+
+    def upload_tree(self, src: Path, bucket: str, prefix: str) -> int:
+        """Store every regular file below `src` as prefix/relative/path; return how many. Links are not followed."""
+
+
+class State(Protocol):
+    """Durable state of the moto backends."""
+
+    def lock(self, service: str) -> RLock:
+        """The lock that requests of this service hold. A background thread takes it to change the backend.
+
+        moto's backends call one another, so all control-plane services share one lock: hold it for the change
+        only, never while waiting for a process, a file transfer or HTTP.
+        """
+
+    def commit(self, service: str) -> None:
+        """Write the service's backends to disk before returning. Called for every mutating API request by the
+        server; background threads call it (holding the lock) after they changed a backend.
+
+        service: moto's backend name, e.g. "glue", "sagemaker", "athena".
+        """
+
+
+class LogSink(Protocol):
+    def append(self, group: str, stream: str, lines: Iterable[tuple[int, str]]) -> None:
+        """Append (milliseconds since the epoch, text) events; the group and stream are made when missing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """data_dir holds everything that must survive a restart; a service keeps its own files in a folder of its
+    name below it. clock returns the current time in UTC, timezone-aware."""
+
+    data_dir: Path
+    region: str
+    account: str
+    port: int
+    runtime_port: int
+    jobs_python: Path
+    supervisor: Supervisor
+    objects: Objects
+    state: State
+    logs: LogSink
+    clock: Callable[[], datetime]
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def runtime_url(self) -> str:
+        return f"http://127.0.0.1:{self.runtime_port}"
+
+    def client_environment(self) -> dict[str, str]:
+        """The variables with which any stock AWS client talks to this local AWS."""
+        return client_environment(self.port, self.runtime_port, self.region)
+
+
+def client_environment(port: int, runtime_port: int, region: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{runtime_port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+    }

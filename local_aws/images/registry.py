@@ -117,7 +117,7 @@ def find(image_uri: str) -> Image:
         )
     raise UnknownImage(
         f"Image {image_uri} cannot run here: local AWS has {image.library}, which is version "
-        f"{', '.join(image.versions)} of {repository}. Another version would give other results under its name."
+        f"{', '.join(image.versions)} of {repository}. Another version would give other results."
     )
 
 

@@ -18,7 +18,7 @@ def test_built_in_training_runs_our_module_with_the_job_folder_as_base():
     )
     assert command.argv == ["/env/python", "-m", "local_aws.images.xgboost.train"]
     assert command.env == {
-        "A": "1",
+        "LEVEL": "1",
         "SAGEMAKER_BASE_DIR": "/jobs/one",
         "PYTHONPATH": str(Path(registry.__file__).resolve().parents[2]),
     }

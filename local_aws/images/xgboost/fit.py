@@ -1,0 +1,269 @@
+"""One training run: hyperparameters and channels in, a model file out.
+
+Same input, same seed, same number of threads: the same model, byte for byte.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import xgboost as xgb
+
+from local_aws.images.xgboost import data
+from local_aws.images.xgboost.errors import AlgorithmError, UserError
+from local_aws.images.xgboost.hyperparameters import metric_is_maximized, validate
+from local_aws.images.xgboost.metrics import split_metrics
+
+log = logging.getLogger(__name__)
+
+CHANNELS = ("train", "validation", "code")
+MODEL_NAME = "xgboost-model"
+CHECKPOINT = re.compile(r"^xgboost-checkpoint\.([0-9]+)$")
+CHECKPOINTS_KEPT = 5
+
+# Hyperparameters that steer this program and mean nothing to XGBoost, or no longer do.
+NOT_FOR_XGBOOST = (
+    "num_round",
+    "csv_weights",
+    "early_stopping_rounds",
+    "eval_metric",
+    "save_model_on_termination",
+    "deterministic_histogram",
+    "use_dask_gpu_training",
+    "predictor",
+    "dsplit",
+    "prob_buffer_row",
+    "sketch_eps",
+    "_tuning_objective_metric",
+)
+
+# Parts of XGBoost's messages that mean: the data or a hyperparameter is wrong, not the library.
+USER_ERRORS = (
+    "label must be in [0,1] for logistic regression",
+    "label must be in [0, num_class)",
+    "Target is multiclass but average='binary'",
+    "feature_names mismatch",
+    "Check failed: preds.size() == info.labels_.size()",
+    "Check failed: !auc_error AUC: the dataset only contains pos or neg samples",
+    "base_score must be in (0,1) for logistic loss",
+    "label must be nonnegative",
+    "Parameter reg_lambda should be greater equal to 0",
+)
+
+
+def fit(base: Path, configuration: Configuration, stopping: threading.Event) -> None:
+    """Trains and publishes `<base>/model/xgboost-model`.
+
+    stopping: set by SIGTERM; the run then ends after the current round and keeps the model so far.
+    Raises UserError or AlgorithmError; nothing is left in the model folder then.
+    """
+    values = validate(configuration.hyperparameters)
+    train, validation = load_channels(base, configuration.channels, weights=bool(values.get("csv_weights")))
+    log.info("Single node training.")
+    log.info("Train matrix has %d rows and %d columns", train.num_row(), train.num_col())
+    if validation is not None:
+        log.info("Validation matrix has %d rows", validation.num_row())
+        if validation.num_col() > train.num_col():
+            raise UserError(
+                f"The validation channel has {validation.num_col()} features, "
+                f"the train channel {train.num_col()}."
+            )
+    booster = train_booster(values, train, validation, configuration.checkpoints, base / "tmp", stopping)
+    publish(bytes(booster.save_raw("ubj")), base / "model" / MODEL_NAME, base / "tmp")
+
+
+class Configuration:
+    """What the service wrote for the job. Only these three parts of it matter to the algorithm.
+
+    hyperparameters: all texts. channels: name -> {"ContentType": ..., "TrainingInputMode": ...}.
+    checkpoints: a local folder, or None when the job has no checkpoint configuration.
+    """
+
+    def __init__(
+        self, hyperparameters: dict[str, str], channels: dict[str, dict[str, Any]], checkpoints: Path | None
+    ) -> None:
+        self.hyperparameters = hyperparameters
+        self.channels = channels
+        self.checkpoints = checkpoints
+
+
+def load_channels(
+    base: Path, channels: dict[str, dict[str, Any]], *, weights: bool
+) -> tuple[xgb.DMatrix, xgb.DMatrix | None]:
+    """The train and validation data. As in the image, a weight column is expected in `train` only."""
+    for name, channel in channels.items():
+        if name not in CHANNELS:
+            raise UserError(f"Extraneous channel found: {name}")
+        if channel.get("TrainingInputMode") == "Pipe":
+            raise UserError(
+                f"Channel {name}: Pipe mode is not supported by XGBoost 3.2-0; use File or FastFile."
+            )
+    if "train" not in channels:
+        raise UserError("Missing required channel: train")
+    # One content type for both, the training channel's, as in the image.
+    content_type = data.content_type_of(channels["train"])
+    folder = base / "input" / "data"
+    train = data.load("train", folder / "train", content_type, weights=weights)
+    if "validation" not in channels:
+        return train, None
+    return train, data.load("validation", folder / "validation", content_type)
+
+
+def train_booster(
+    values: dict[str, Any],
+    train: xgb.DMatrix,
+    validation: xgb.DMatrix | None,
+    checkpoints: Path | None,
+    temporary: Path,
+    stopping: threading.Event,
+) -> xgb.Booster:
+    """Boosting with the image's evaluation lines, early stopping and checkpoints.
+
+    A run that resumes from a checkpoint draws fresh row samples, so with subsample < 1 its model differs from
+    that of a run that was never interrupted.
+    """
+    params = {name: value for name, value in values.items() if name not in NOT_FOR_XGBOOST}
+    if "updater" in params:
+        params["updater"] = ",".join(params["updater"])
+    names = values.get("eval_metric", [])
+    native, custom = split_metrics(names, values.get("objective"))
+    if native:
+        params["eval_metric"] = native
+    elif custom:
+        params["disable_default_eval_metric"] = 1
+    model, start = load_checkpoint(checkpoints) if checkpoints else (None, 0)
+    evals = [(train, "train")] + ([(validation, "validation")] if validation is not None else [])
+    callbacks: list[xgb.callback.TrainingCallback] = [
+        Monitor(start),
+        *_early_stopping(values, names, validation),
+    ]
+    if checkpoints:
+        callbacks.append(Checkpoints(checkpoints, temporary, start))
+    callbacks.append(StopWhen(stopping))
+    try:
+        return xgb.train(
+            params,
+            train,
+            num_boost_round=values["num_round"] - start,
+            evals=evals,
+            verbose_eval=False,
+            xgb_model=model,
+            callbacks=callbacks,
+            custom_metric=custom,
+        )
+    except (xgb.core.XGBoostError, ValueError) as error:
+        if any(part in str(error) for part in USER_ERRORS):
+            raise UserError(_first_line(error)) from error
+        raise AlgorithmError(f"XGB train call failed with exception:\n {_first_line(error)}") from error
+
+
+def _early_stopping(
+    values: dict[str, Any], names: list[str], validation: xgb.DMatrix | None
+) -> list[xgb.callback.TrainingCallback]:
+    """On the last eval_metric of the validation channel, keeping the best model (trees only)."""
+    rounds = values.get("early_stopping_rounds")
+    if not rounds:
+        return []
+    if validation is None:
+        log.warning("early_stopping_rounds has no effect without a validation channel.")
+        return []
+    metric = names[-1] if names else None
+    return [
+        xgb.callback.EarlyStopping(
+            rounds=rounds,
+            metric_name=metric,
+            data_name="validation",
+            maximize=metric_is_maximized(metric) if metric else None,
+            save_best=values.get("booster") != "gblinear",
+        )
+    ]
+
+
+class Monitor(xgb.callback.TrainingCallback):
+    """Prints `[0]<TAB>train-logloss:0.48123<TAB>...`, which metric definitions match."""
+
+    def __init__(self, start: int, write: Callable[[str], None] = print) -> None:
+        self.start = start
+        self.write = write
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
+        scores = [
+            f"{data_name}-{metric}:{history[-1]:.5f}"
+            for data_name, metrics in evals_log.items()
+            for metric, history in metrics.items()
+        ]
+        self.write("\t".join([f"[{self.start + epoch}]", *scores]))
+        return False
+
+
+class Checkpoints(xgb.callback.TrainingCallback):
+    """Publishes `xgboost-checkpoint.<iteration>` after every round and keeps the last five."""
+
+    def __init__(self, folder: Path, temporary: Path, start: int) -> None:
+        self.folder = folder
+        self.temporary = temporary
+        self.start = start
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
+        iteration = self.start + epoch
+        publish(bytes(model.save_raw("ubj")), self.folder / f"xgboost-checkpoint.{iteration}", self.temporary)
+        (self.folder / f"xgboost-checkpoint.{iteration - CHECKPOINTS_KEPT}").unlink(missing_ok=True)
+        return False
+
+
+class StopWhen(xgb.callback.TrainingCallback):
+    """Ends training after the round during which the event was set."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self.stopping = stopping
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
+        if self.stopping.is_set():
+            log.info("Stopped by SIGTERM after iteration %d; the model so far is saved.", epoch)
+        return self.stopping.is_set()
+
+
+def load_checkpoint(folder: Path) -> tuple[xgb.Booster | None, int]:
+    """The newest readable checkpoint and the iteration to go on with; (None, 0) when there is none.
+
+    A file that was cut short (a full disk, an interrupted copy) is named and passed over.
+    """
+    if not folder.is_dir():
+        return None, 0
+    found = sorted(
+        (int(match[1]), path) for path in folder.iterdir() if (match := CHECKPOINT.match(path.name))
+    )
+    for iteration, path in reversed(found):
+        try:
+            booster = xgb.Booster(model_file=str(path))
+        except xgb.core.XGBoostError:
+            log.warning("Checkpoint %s cannot be read and is passed over.", path)
+            continue
+        log.info("Checkpoint loaded from %s", path)
+        log.info("Resuming from iteration %d", iteration + 1)
+        return booster, iteration + 1
+    return None, 0
+
+
+def publish(content: bytes, path: Path, temporary: Path) -> None:
+    """Writes a file so that it is either absent or whole. `temporary` must be on the same file system."""
+    temporary.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = temporary / f"{path.name}.{os.getpid()}"
+    with half.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
+
+
+def _first_line(error: Exception) -> str:
+    """XGBoost's messages without time stamp, source line and stack trace."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^\[\d\d:\d\d:\d\d\] \S+: ?", "", lines[0]) if lines else type(error).__name__

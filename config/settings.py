@@ -17,6 +17,7 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -142,6 +143,9 @@ class Settings(Section):
     partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
     code_version: Annotated[str, Field(pattern=f"^{VERSION.pattern}$")]
     schedules: dict[str, str] = {}
+    object_page: str = (
+        "https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
+    )
     tasks: Tasks = Tasks()
     timeouts: Timeouts = Timeouts()
     compute: Compute = Compute()
@@ -201,6 +205,11 @@ class Settings(Section):
         """The S3 URI of a key in the environment's bucket."""
         return f"s3://{self.bucket}/{key}"
 
+    def object_url(self, bucket: str, key: str) -> str:
+        """Where a person with a browser sees an object."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        return self.object_page.format(bucket=bucket, key=quote(key), region=self.region, endpoint=endpoint)
+
     @property
     def xgboost_image(self) -> str:
         """URI of SageMaker's XGBoost image in this region; raises SettingsError where there is none."""
@@ -224,9 +233,7 @@ def load(environment: str | None = None, folder: Path = FOLDER) -> Settings:
 
     Raises SettingsError: no such file, not TOML, an unknown key, a value that is missing or out of range.
     """
-    return _load(
-        environment or environment_name(), folder, os.environ.get("MLOPS_CODE_VERSION") or "dev"
-    )
+    return _load(environment or environment_name(), folder, os.environ.get("MLOPS_CODE_VERSION") or "dev")
 
 
 @lru_cache

@@ -26,7 +26,7 @@ def run_key(run_id: str) -> str:
     or digit, never ends in a dash.
 
     >>> run_key("manual__2026-11-21T09:15:00.123456+00:00")
-    'manual-11210915-kc67mxoe'
+    'manual-11210915-he5gynos'
     """
     if not run_id:
         raise ValueError("a run key needs the DAG run's id; it was empty")

@@ -1,0 +1,1 @@
+"""What is particular to the churn pipeline: the requests of its jobs, its plan, its release."""

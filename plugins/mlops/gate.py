@@ -1,0 +1,114 @@
+"""May the challenger replace the champion? A pure decision on `evaluation.json`.
+
+* A first model must beat the best constant classifier: the paired bootstrap interval of the difference in log
+  loss (challenger minus constant) must lie below zero.
+* A later model must not be worse than the champion beyond a margin: the interval's upper end must not exceed
+  it. And it must be better than the constant all the same: two useless models are equal, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+class EvaluationUnusable(ValueError):
+    """evaluation.json lacks what the decision needs; the message names it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision, with its reasons in words. `warnings` did not decide."""
+
+    approved: bool
+    against: str
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For XCom; `text` is what a person reads."""
+        return {
+            "approved": self.approved,
+            "against": self.against,
+            "reasons": list(self.reasons),
+            "warnings": list(self.warnings),
+            "text": str(self),
+        }
+
+    def __str__(self) -> str:
+        head = "challenger approved" if self.approved else "challenger refused, deployment skipped"
+        lines = [f"{head} (against the {self.against})", *(f"- {reason}" for reason in self.reasons)]
+        return "\n".join([*lines, *(f"- warning: {warning}" for warning in self.warnings)])
+
+
+def decide(
+    evaluation: Mapping[str, Any], *, margin: float, data_checks: Literal["refuse", "warn"] = "refuse"
+) -> Verdict:
+    """The verdict on an evaluation (version 1).
+
+    `margin` is in nats of log loss, not negative. With `data_checks="warn"` a failed data check is shown but
+    does not refuse. Raises EvaluationUnusable.
+    """
+    paired = _get(evaluation, "paired")
+    against = _get(paired, "against", "paired")
+    low, high = (
+        _number(_get(paired, "log_loss", "paired"), end, "paired.log_loss") for end in ("low", "high")
+    )
+    challenger = _number(_get(evaluation, "challenger"), "log_loss", "challenger")
+    constant = _number(_get(evaluation, "constant"), "log_loss", "constant")
+    if against not in {"champion", "constant"}:
+        raise EvaluationUnusable(f"paired.against is {against!r}, not champion or constant")
+    limit = margin if against == "champion" else 0.0
+    level = f"{float(paired.get('confidence', 0.95)):.0%}"
+    interval = f"{level} interval of the log loss difference [{low:+.4f}, {high:+.4f}]"
+
+    # A first model must be better, a later one must not be worse: hence < against <=.
+    passed = high <= limit if against == "champion" else high < limit
+    if against == "champion":
+        reason = (
+            f"not worse than the champion beyond the margin of {margin:g}"
+            if passed
+            else f"may be worse than the champion by more than the margin of {margin:g}"
+        )
+    else:
+        reason = (
+            "better than the best constant classifier"
+            if passed
+            else "not better than the best constant classifier"
+        )
+    reasons = [f"{reason}: {interval}"]
+    if against == "champion" and challenger >= constant:
+        passed = False
+        reasons.append(
+            f"no better than the best constant classifier: log loss {challenger:.4f} against {constant:.4f}"
+        )
+
+    failed = [
+        str(
+            check.get("message") or f"{check.get('name')} is {check.get('value')}, limit {check.get('limit')}"
+        )
+        for check in evaluation.get("data_checks", [])
+        if not check.get("passed")
+    ]
+    if data_checks == "refuse" and failed:
+        passed = False
+        reasons += [f"data check failed: {message}" for message in failed]
+        failed = []
+    return Verdict(
+        passed, against, tuple(reasons), tuple(f"data check failed: {message}" for message in failed)
+    )
+
+
+def _get(values: Mapping[str, Any], key: str, where: str = "evaluation") -> Any:
+    if not isinstance(values, Mapping) or values.get(key) is None:
+        raise EvaluationUnusable(f"{where} has no {key!r}")
+    return values[key]
+
+
+def _number(values: Mapping[str, Any], key: str, where: str) -> float:
+    value = _get(values, key, where)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise EvaluationUnusable(f"{where}.{key} is {value!r}, not a finite number")
+    return float(value)

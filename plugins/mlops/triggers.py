@@ -1,0 +1,69 @@
+"""What waits in the triggerer while a job or a deployment runs, at the cost of a coroutine instead of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from mlops.jobs import KINDS, JobWatch
+
+
+class SageMakerJobTrigger(BaseTrigger):
+    """Waits for a SageMaker job and shows its log lines in the task's log while it runs.
+
+    The provider's SageMakerTrigger shows no lines, and its message for a failed job is that of the waiter.
+    Boto3 calls go to a thread: they are short, and the same code then serves a worker that waits itself.
+
+    :param kind: "training" or "processing"
+    :param job_name: the job to wait for
+    :param poll_interval: seconds between two looks
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        job_name: str,
+        poll_interval: int,
+        aws_conn_id: str | None = None,
+        region_name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.job_name = job_name
+        self.poll_interval = poll_interval
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        names = ("kind", "job_name", "poll_interval", "aws_conn_id", "region_name")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            name: getattr(self, name) for name in names
+        }
+
+    def _client(self, service: str) -> Any:
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+        hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, client_type=service)
+        return hook.get_conn()
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        sagemaker = await asyncio.to_thread(self._client, "sagemaker")
+        logs = await asyncio.to_thread(self._client, "logs")
+        watch = JobWatch(KINDS[self.kind], self.job_name, sagemaker, logs)
+        while True:
+            job, lines = await asyncio.to_thread(watch.look)
+            for line in lines:
+                self.log.info(line)
+            if not watch.is_running(job):
+                yield TriggerEvent({"job_name": self.job_name, "tail": lines})
+                return
+            await asyncio.sleep(self.poll_interval)
+
+    async def on_kill(self) -> None:
+        """A person marked the waiting task failed, or cleared it: the job must not go on spending."""
+        sagemaker = await asyncio.to_thread(self._client, "sagemaker")
+        await asyncio.to_thread(KINDS[self.kind].stop, sagemaker, self.job_name)

@@ -143,7 +143,7 @@ def _make_directories(settings: Settings) -> None:
 
 
 def _migrate_database(settings: Settings) -> None:
-    """Create or upgrade Airflow's database, once for each version of Airflow; airflow.cfg with its keys too."""
+    """Create or upgrade Airflow's database and airflow.cfg (with its keys), once for each version."""
     stamp = settings.airflow_home / "migrated"
     wanted = version("apache-airflow-core")
     if stamp.exists() and stamp.read_text() == wanted:

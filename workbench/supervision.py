@@ -187,9 +187,9 @@ def render(settings: Settings, socket: Path, programs: Iterable[Program]) -> str
 
 
 def _escape(text: str) -> str:
-    """For supervisord.conf, which expands % and takes quoted values without an escape for the quote."""
-    if '"' in text or "\n" in text:
-        raise WorkbenchError(f"a quote or a line break cannot be passed to a process: {text!r}")
+    """For supervisord.conf: it expands %, cuts what looks like a comment, and has no escape for a quote."""
+    if any(mark in text for mark in ('"', "\n", " #", " ;")):
+        raise WorkbenchError(f"supervisord cannot pass on a quote, a line break, ' #' or ' ;': {text!r}")
     return text.replace("%", "%%")
 
 

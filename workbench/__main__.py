@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import observe, stack
+from workbench import demo, observe, stack
 from workbench.airflow_api import AirflowApi
 from workbench.environments import EnvironmentProblem
 from workbench.progress import console, say
@@ -47,8 +47,6 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             run_id = AirflowApi(settings).trigger(options.dag, _conf(options.conf))
             say(f"started {options.dag} {run_id}: {settings.airflow_url}/dags/{options.dag}/runs/{run_id}")
         case "demo":
-            from workbench import demo
-
             return demo.run(settings, data=options.data, split=options.split)
     return 0
 
@@ -76,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     trigger = commands.add_parser("trigger", help="start a DAG run")
     trigger.add_argument("--dag", default="churn_training")
     trigger.add_argument("--conf", default="{}", help="the run's params, a JSON object")
-    demo = commands.add_parser("demo", help="the churn pipeline from raw data to a served prediction")
-    demo.add_argument(
+    example = commands.add_parser("demo", help="the churn pipeline from raw data to a served prediction")
+    example.add_argument(
         "--data", type=Path, help="your customers (.csv, .csv.gz, .txt); default: 5,000 made up"
     )
-    demo.add_argument("--split", choices=["hash", "reference"], default="hash")
+    example.add_argument("--split", choices=["hash", "reference"], default="hash")
     return parser
 
 

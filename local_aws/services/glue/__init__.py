@@ -1,0 +1,34 @@
+"""AWS Glue: moto's data catalog as it is, and jobs whose scripts really run (Spark and Python shell)."""
+
+from local_aws import moto_hooks
+from local_aws.context import Context
+from local_aws.services.glue import runs
+from local_aws.services.glue.backend import GlueBackend
+from local_aws.services.glue.responses import GlueResponse
+
+# moto answers these without doing anything.
+_REFUSED = (
+    "StartCrawler",
+    "StartCrawlerSchedule",
+    "CreateTrigger",
+    "StartTrigger",
+    "StartWorkflowRun",
+    "CreateSession",
+    "RunStatement",
+    "CreateDevEndpoint",
+    "CreateMLTransform",
+)
+
+
+def install(context: Context) -> None:
+    """Register the service."""
+    runs.use(context)
+    moto_hooks.replace_backend("glue", GlueBackend)
+    moto_hooks.replace_responses("glue", GlueResponse)
+    for operation in _REFUSED:
+        moto_hooks.not_supported("glue", operation)
+
+
+def resume(context: Context) -> None:
+    """Take over the runs of an earlier server, once the stored state is loaded."""
+    runs.resume(context)

@@ -190,7 +190,7 @@ def _index_settings() -> dict[str, str]:
     if any(key in os.environ for key in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_CONFIG_FILE")):
         return {}
     listed = _captured([sys.executable, "-m", "pip", "config", "list"], dict(os.environ))
-    found = dict(re.findall(r"^\S*?\.?(index-url|cert)='(.+)'$", listed.stdout, flags=re.MULTILINE))
+    found = dict(re.findall(r"^(?:\S*\.)?(index-url|cert)='(.+)'$", listed.stdout, flags=re.MULTILINE))
     settings = {}
     if "index-url" in found:
         settings["UV_DEFAULT_INDEX"] = found["index-url"]

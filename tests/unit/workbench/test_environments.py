@@ -98,7 +98,8 @@ def test_the_index_of_pip_is_given_to_uv(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
-    listed = subprocess.CompletedProcess([], 0, ":env:.index-url='https://mirror.example/simple'\n")
+    lines = "global.extra-index-url='https://more.example'\n:env:.index-url='https://mirror.example/simple'\n"
+    listed = subprocess.CompletedProcess([], 0, lines)
     monkeypatch.setattr(environments, "_captured", lambda *_: listed)
     assert environments._index_settings()["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
 

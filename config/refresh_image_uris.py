@@ -1,7 +1,7 @@
-"""Write image_uris.json from the SageMaker SDK's own table: `.venv/sdk/bin/python -m config.refresh_image_uris`.
+"""Write image_uris.json from the SageMaker SDK's own table: `python -m config.refresh_image_uris`.
 
-Runs where the SDK lives, because the SDK cannot live beside Airflow. The version is pinned: `latest` in that
-table means XGBoost 0.72.
+Runs in the environment of the SDK (.venv/sdk), because the SDK cannot live beside Airflow. The version is
+pinned: `latest` in that table means XGBoost 0.72.
 """
 
 import json

@@ -1,11 +1,11 @@
 """What differs between environments, in one typed place: `load("dev")` reads config/dev.toml.
 
-Settings name things (bucket, roles, endpoint ...) and carry policy (timeouts, canary, gate margins). Names that
-can be derived are derived here and nowhere else, so that DAGs and the CloudFormation templates agree. Nothing
-here calls AWS, and no secret belongs here.
+Settings name things (bucket, roles, endpoint ...) and carry policy (timeouts, canary, gate margins). Names
+that can be derived are derived here and nowhere else, so that DAGs and CloudFormation templates agree.
+Nothing here calls AWS, and no secret belongs here.
 
-The environment is the argument, else MLOPS_ENVIRONMENT, else AIRFLOW__MLOPS__ENVIRONMENT (MWAA's way to pass a
-setting `mlops.environment`), else "local".
+The environment is the argument, else MLOPS_ENVIRONMENT, else AIRFLOW__MLOPS__ENVIRONMENT (MWAA's way to pass
+a setting `mlops.environment`), else "local".
 """
 
 from __future__ import annotations
@@ -83,18 +83,31 @@ class Deployment(Section):
     capture_percent: int = Field(100, ge=0, le=100)
     smoke_tolerance: float = Field(1e-6, gt=0)
     server_error_threshold: int = Field(1, ge=1, description="5xx answers a minute that ring the alarm")
-    latency_threshold_ms: int = Field(500, ge=1, description="mean model latency that rings the alarm")
+    latency_threshold: int = Field(
+        500_000, ge=1, description="mean model latency in microseconds that rings the alarm"
+    )
 
 
 class Gate(Section):
     """When a challenger may replace the champion."""
 
-    margin: float = Field(0.02, ge=0, description="log loss that a challenger may be worse by, in nats")
+    margin: float = Field(
+        0.02,
+        ge=0,
+        description="Log loss (nats) by which a challenger may be worse than the champion, at the upper end "
+        "of the paired bootstrap interval.",
+    )
     confidence: Share = 0.95
     replicates: int = Field(2000, ge=100)
     seed: int = 7
-    threshold: Share = 0.5
-    data_checks: Literal["refuse", "warn"] = "refuse"
+    threshold: Share = Field(
+        0.5, description="Probability from which a customer counts as a churner in the confusion matrix."
+    )
+    data_checks: Literal["refuse", "warn"] = Field(
+        "refuse",
+        title="When a data check fails",
+        description="refuse: the challenger is not deployed. warn: it is shown and does not decide.",
+    )
     costs: dict[Literal["false_negative", "false_positive", "true_positive", "true_negative"], float] = {
         "false_negative": 500,
         "false_positive": 100,
@@ -107,8 +120,12 @@ class Data(Section):
     """What raw data must look like, and how it is split."""
 
     maximum_missing: float = Field(0.05, ge=0, le=1)
-    split: Literal["hash", "reference"] = "hash"
-    seed: int = 1729
+    split: Literal["hash", "reference"] = Field(
+        "hash",
+        description="hash: seeded and stable, a customer stays in its split when the file grows. "
+        "reference: the published split of the 3333 rows (2333/666/334).",
+    )
+    seed: int = Field(1729, ge=0, lt=2**31, title="Seed of the split")
     train_share: Share = 0.7
     validation_share: Share = 0.2
 
@@ -120,17 +137,27 @@ class Data(Section):
 
 
 class XGBoost(Section):
-    """Hyperparameters of the reference; the trigger form's defaults."""
+    """Hyperparameters of the reference; the trigger form's defaults, and its schema."""
 
-    max_depth: int = Field(5, ge=1, le=30)
-    eta: float = Field(0.2, gt=0, le=1)
-    gamma: float = Field(4, ge=0)
-    min_child_weight: float = Field(6, ge=0)
-    subsample: float = Field(0.8, gt=0, le=1)
-    num_round: int = Field(100, ge=1)
-    early_stopping_rounds: int = Field(0, ge=0, description="0 trains all rounds")
-    scale_pos_weight: float = Field(1, gt=0)
-    seed: int = Field(0, ge=0)
+    max_depth: int = Field(5, ge=1, le=30, title="Depth of a tree")
+    eta: float = Field(0.2, gt=0, le=1, title="Learning rate (eta)")
+    num_round: int = Field(100, ge=1, le=100_000, title="Rounds", description="Number of trees, at most.")
+    early_stopping_rounds: int = Field(
+        0,
+        ge=0,
+        title="Early stopping",
+        description="Stop when the validation log loss has not improved for so many rounds. 0: never.",
+    )
+    gamma: float = Field(4, ge=0, description="Loss reduction that a further split of a leaf must bring.")
+    min_child_weight: float = Field(6, ge=0, description="Sum of weights that a leaf must hold.")
+    subsample: float = Field(0.8, gt=0, le=1, description="Share of the rows that a tree sees.")
+    scale_pos_weight: float = Field(
+        1,
+        gt=0,
+        title="Class weight of churners",
+        description="Above 1 finds more churners, at the price of probabilities that are too high.",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed of the training")
 
 
 class Settings(Section):

@@ -3,190 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.sdk import DAG, Asset, Metadata, Param, TaskGroup, task
+from airflow.sdk import DAG, Asset, Metadata, TaskGroup, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from config import load
 from mlops.churn import requests
+from mlops.churn.form import params
 from mlops.operators import DeployEndpointOperator, GlueETLOperator, ProcessingOperator, TrainingOperator
 
 settings = load()
 SQL = Path(__file__).parent / "sql" / "churn"
 COMPARISON = "comparison"  # the one query that needs a previous run
 
-PARAMS = {
-    "data": Param(
-        "",
-        type="string",
-        pattern=r"^(s3://[^/]+/.*[^/])?$",
-        title="Raw data",
-        description=f"S3 URI of one CSV file of customers (.csv, .csv.gz, .txt). Empty: the newest object under "
-        f"{settings.s3(settings.raw_prefix)}.",
-        section="Data",
-    ),
-    "split": Param(
-        settings.data.split,
-        type="string",
-        enum=["hash", "reference"],
-        title="Split",
-        description="hash: 70/20/10, seeded and stable; a customer stays in its split when the file grows. "
-        "reference: the published split of the 3333 rows (2333/666/334).",
-        section="Data",
-    ),
-    "split_seed": Param(
-        settings.data.seed,
-        type="integer",
-        minimum=0,
-        maximum=2**31 - 1,
-        title="Seed of the split",
-        section="Data",
-    ),
-    "data_checks": Param(
-        settings.gate.data_checks,
-        type="string",
-        enum=["refuse", "warn"],
-        title="When a data check fails",
-        description="refuse: the challenger is not deployed. warn: it is shown and does not decide.",
-        section="Data",
-    ),
-    "max_depth": Param(
-        settings.xgboost.max_depth,
-        type="integer",
-        minimum=1,
-        maximum=30,
-        title="Depth of a tree",
-        section="Training",
-    ),
-    "eta": Param(
-        settings.xgboost.eta,
-        type="number",
-        exclusiveMinimum=0,
-        maximum=1,
-        title="Learning rate (eta)",
-        section="Training",
-    ),
-    "num_round": Param(
-        settings.xgboost.num_round,
-        type="integer",
-        minimum=1,
-        maximum=100_000,
-        title="Rounds",
-        description="Number of trees, at most.",
-        section="Training",
-    ),
-    "early_stopping_rounds": Param(
-        settings.xgboost.early_stopping_rounds,
-        type="integer",
-        minimum=0,
-        title="Early stopping",
-        description="Stop when the log loss on the validation split has not improved for so many rounds. 0: never.",
-        section="Training",
-    ),
-    "gamma": Param(
-        settings.xgboost.gamma,
-        type="number",
-        minimum=0,
-        title="Gamma",
-        description="Loss reduction that a further split of a leaf must bring.",
-        section="Training",
-    ),
-    "min_child_weight": Param(
-        settings.xgboost.min_child_weight,
-        type="number",
-        minimum=0,
-        title="Minimum child weight",
-        section="Training",
-    ),
-    "subsample": Param(
-        settings.xgboost.subsample,
-        type="number",
-        exclusiveMinimum=0,
-        maximum=1,
-        title="Share of rows a tree sees",
-        section="Training",
-    ),
-    "scale_pos_weight": Param(
-        settings.xgboost.scale_pos_weight,
-        type="number",
-        exclusiveMinimum=0,
-        title="Class weight of churners",
-        description="Above 1 finds more churners, and its probabilities are too high.",
-        section="Training",
-    ),
-    "seed": Param(
-        settings.xgboost.seed,
-        type="integer",
-        minimum=0,
-        maximum=2**31 - 1,
-        title="Seed of the training",
-        section="Training",
-    ),
-    "threshold": Param(
-        settings.gate.threshold,
-        type="number",
-        exclusiveMinimum=0,
-        exclusiveMaximum=1,
-        title="Threshold",
-        description="Churn probability from which a customer counts as a churner in the confusion matrix.",
-        section="Gate",
-    ),
-    "margin": Param(
-        settings.gate.margin,
-        type="number",
-        minimum=0,
-        title="Margin",
-        description="Log loss (nats) by which the challenger may be worse than the champion, at the upper end of the "
-        "paired bootstrap interval.",
-        section="Gate",
-    ),
-    "deploy": Param(
-        True,
-        type="boolean",
-        title="Deploy",
-        description="Off: train, evaluate and judge, but leave the endpoint alone.",
-        section="Release",
-    ),
-    "reason": Param(
-        "",
-        type="string",
-        maxLength=200,
-        title="Why this run",
-        description="Kept with the model; for whoever asks later.",
-        section="Release",
-    ),
-    "code_version": Param(
-        settings.code_version,
-        type="string",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        title="Version of the scripts",
-        description="Which upload under code/ the jobs run.",
-        section="Release",
-    ),
-}
-
 DOC = f"""
 ### Churn training
 
-Validates a file of customers, splits and encodes it (Glue), profiles it (Athena), trains XGBoost (SageMaker), judges
-the challenger against the champion on one hold-out, and deploys it with a canary that rolls itself back.
+Validates a file of customers, splits and encodes it (Glue), profiles it (Athena), trains XGBoost (SageMaker),
+judges the challenger against the champion on one hold-out, and deploys it with a canary that rolls itself
+back.
 
-| | |
-|---|---|
-| **Starts by** | {settings.schedules.get("churn_training", "the trigger form, the API or `make trigger`")} |
-| **Reads** | the newest object under `{settings.s3(settings.raw_prefix)}`, or the one named in the trigger form |
-| **Writes** | `{settings.s3(settings.run_prefix("<run key>"))}`: every artefact of one run; model package group `{settings.churn_model_group}` |
-| **Serves** | endpoint `{settings.churn_endpoint}` |
+* **Starts by** {settings.schedules.get("churn_training", "the trigger form, the API or `make trigger`")}
+* **Reads** the newest object under `{settings.s3(settings.raw_prefix)}`, or the one named in the trigger form
+* **Writes** every artefact of a run under `{settings.s3(settings.run_prefix("<run key>"))}`,
+  and a version in model package group `{settings.churn_model_group}`
+* **Serves** endpoint `{settings.churn_endpoint}`
 
-**Where to look.** The report page is linked from the task `evaluate`; the verdict and its reasons are in the log and the
-XCom of `gate`. A refused challenger is no failure: the tasks of `release` are then skipped. The log of a task shows the
-lines of its job; the job's name begins with `churn-training-<run key>-`.
+**Where to look.** The report page is linked from the task `evaluate`; the verdict and its reasons are in the
+log and the XCom of `gate`. A refused challenger is no failure: the tasks of `release` are then skipped. The
+log of a task shows the lines of its job; the job's name begins with `churn-training-<run key>-`.
 
-**When a task fails**, its last log line says what is wrong and where. Bad data fails `validate` at once, without retries.
-Any task can be cleared and run again: it adopts the job of this run that still runs or has completed.
+**When a task fails**, its last log line says what is wrong and where. Bad data fails `validate` at once,
+without retries. Any task can be cleared and run again: it adopts the job of this run that still runs or has
+completed.
 """
 
 endpoint_asset = Asset(
@@ -209,9 +63,8 @@ with DAG(
     dagrun_timeout=timedelta(hours=6),
     tags=["churn", "training", settings.environment],
     doc_md=DOC,
-    params=PARAMS,
+    params=params(settings),
     template_searchpath=[str(SQL)],
-    user_defined_macros={"settings": settings},
     default_args={
         "owner": settings.tasks.owner,
         "retries": settings.tasks.retries,
@@ -258,7 +111,7 @@ with DAG(
             step="validate",
             config=planned["validation"],
             execution_timeout=timedelta(seconds=settings.timeouts.validate_data),
-            doc_md="The raw file against the declared schema. Bad data ends the run here, with line and column.",
+            doc_md="The raw file against the declared schema. Bad data ends the run here.",
         )
 
         etl = GlueETLOperator(
@@ -329,7 +182,7 @@ with DAG(
     )
 
     @task.short_circuit(doc_md="Decides; a refused challenger skips the release, and the run is a success.")
-    def gate(prefix: str, params: dict, ti=None) -> bool:
+    def gate(prefix: str, params: dict, ti: Any = None) -> bool:
         from mlops import gate as rule
         from mlops.aws import client, split_s3
 
@@ -373,18 +226,20 @@ with DAG(
         deploy = DeployEndpointOperator(
             task_id="deploy",
             endpoint=settings.churn_endpoint,
+            poll_interval=settings.tasks.poll_interval,
+            deferrable=settings.tasks.deferrable,
             model=registered["model"],
             endpoint_config=registered["endpoint_config"],
             deployment=requests.deployment(settings),
             execution_timeout=timedelta(seconds=settings.timeouts.deploy),
-            doc_md="Creates or updates the one endpoint: blue/green, a canary first, rolled back when an alarm rings.",
+            doc_md="Creates or updates the one endpoint: a canary first, rolled back when an alarm rings.",
         )
 
         @task(
             outlets=[endpoint_asset],
             doc_md="Rows of the hold-out through the endpoint must equal the batch scores.",
         )
-        def smoke_test(prefix: str, model_package: str):
+        def smoke_test(prefix: str, model_package: str) -> Iterator[Metadata]:
             from mlops.aws import client, split_s3
             from mlops.churn import release
 

@@ -45,15 +45,15 @@ def find_champion(client: Any, endpoint: str) -> Champion | None:
     package_name = containers[0].get("ModelPackageName") if containers else None
     if not package_name:
         raise UnknownChampion(
-            f"endpoint {endpoint} serves model {model_name}, which is not from the model registry: it cannot be "
-            "compared with a challenger. Delete the endpoint, or let it serve a registered model"
+            f"endpoint {endpoint} serves model {model_name}, which is not from the model registry: it cannot "
+            "be compared with a challenger. Delete the endpoint, or let it serve a registered model"
         )
     package = client.describe_model_package(ModelPackageName=package_name)
     metadata = dict(package.get("CustomerMetadataProperties", {}))
     if "encoder_uri" not in metadata:
         raise UnknownChampion(
-            f"model package {package_name}, served by endpoint {endpoint}, has no encoder_uri among its metadata: "
-            "its features cannot be computed. Delete the endpoint, or deploy a model of churn_training"
+            f"model package {package_name}, served by endpoint {endpoint}, has no encoder_uri among its "
+            "metadata: its features cannot be computed. Delete the endpoint, or deploy a model of ours"
         )
     return Champion(
         model_package=package["ModelPackageArn"],

@@ -1,7 +1,7 @@
 """One endpoint, brought to serve a wanted configuration: what to do next, given what is there.
 
-SageMaker reports a rolled-back update as `InService`, like a successful one. What tells them apart is the name
-of the configuration that the endpoint serves, so that name is the measure of everything here.
+SageMaker reports a rolled-back update as `InService`, like a successful one. What tells them apart is the
+name of the configuration that the endpoint serves, so that name is the measure of everything here.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def claim(kind: JobKind, client: Any, request: Mapping[str, Any], name_of: Calla
         ):
             return Claim(name, job)
     raise RuntimeError(
-        f"{MAXIMUM_ATTEMPTS} {kind.noun} jobs of this run have failed, the last is {name}: start a new DAG run"
+        f"{MAXIMUM_ATTEMPTS} {kind.noun} jobs of this run have failed, the last {name}: start a new DAG run"
     )
 
 

@@ -23,11 +23,11 @@ class PageLink(BaseOperatorLink):
     def name(self) -> str:
         return "Report"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 the interface
         page = getattr(operator, "page", None)
         if not page:
             return ""
         from config import load
 
-        output = operator.config["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]  # type: ignore[attr-defined]
+        output = operator.config["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         return load().object_url(*split_s3(output.rstrip("/") + "/" + page))

@@ -1,4 +1,4 @@
-"""What waits in the triggerer while a job or a deployment runs, at the cost of a coroutine instead of a worker."""
+"""What waits in the triggerer while a job runs: a coroutine instead of a worker."""
 
 from __future__ import annotations
 

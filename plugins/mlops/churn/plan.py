@@ -1,8 +1,8 @@
 """The first task's work: fix everything that could change while the run is under way.
 
 The newest object under raw/ may be replaced a second later, the champion may be another one tomorrow. So the
-plan copies the input's current version into the run's own prefix, and writes down champion and previous table;
-the tasks that follow, and their retries, see only the plan.
+plan copies the input's current version into the run's own prefix, and writes down champion and previous
+table; the tasks that follow, and their retries, see only the plan.
 """
 
 from __future__ import annotations

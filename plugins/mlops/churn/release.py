@@ -69,8 +69,8 @@ def release_name(settings: Settings, run_key: str, package_arn: str) -> str:
 def smoke_test(runtime: Any, endpoint: str, sample: str, tolerance: float) -> float:
     """Ask the endpoint for rows whose scores are known; the largest difference.
 
-    `sample` is CSV: expected score, then the features. Raises SmokeTestFailed when an answer is missing, is not
-    a number, or differs by more than `tolerance`.
+    `sample` is CSV: expected score, then the features. Raises SmokeTestFailed when an answer is missing, is
+    not a number, or differs by more than `tolerance`.
     """
     rows = [row for row in csv.reader(io.StringIO(sample)) if row]
     if not rows:
@@ -95,7 +95,7 @@ def smoke_test(runtime: Any, endpoint: str, sample: str, tolerance: float) -> fl
             f"row {index + 1}: {scores[index]!r} instead of {rows[index][0]}" for index in worst
         )
         raise SmokeTestFailed(
-            f"{len(wrong)} of {len(rows)} scores of endpoint {endpoint} differ from the batch scores by more than "
-            f"{tolerance:g}: {shown}"
+            f"{len(wrong)} of {len(rows)} scores of endpoint {endpoint} differ from the batch scores by more "
+            f"than {tolerance:g}: {shown}"
         )
     return max(differences)

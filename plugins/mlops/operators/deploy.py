@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -37,7 +37,11 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
 
     aws_hook_class = SageMakerHook
     template_fields: Sequence[str] = aws_template_fields("endpoint", "model", "endpoint_config", "deployment")
-    template_fields_renderers = {"model": "json", "endpoint_config": "json", "deployment": "json"}
+    template_fields_renderers: ClassVar[dict] = {
+        "model": "json",
+        "endpoint_config": "json",
+        "deployment": "json",
+    }
 
     def __init__(
         self,
@@ -58,7 +62,7 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
         self.poll_interval = poll_interval
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> dict[str, str]:
+    def execute(self, context: Context) -> dict[str, str]:  # noqa: ARG002 the interface
         client = self.hook.get_conn()
         self._ensure(client.describe_model, client.create_model, "ModelName", self.model)
         self._ensure(
@@ -68,12 +72,15 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
             self.endpoint_config,
         )
         found = self._describe(client)
-        return self._advance(client, requested=bool(found) and is_ours_in_motion(found, self._wanted))
+        return self._advance(client, requested=found is not None and is_ours_in_motion(found, self._wanted))
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, requested: bool = True
+        self,
+        context: Context,  # noqa: ARG002 the interface
+        event: dict[str, Any] | None = None,  # noqa: ARG002 says only that the endpoint rests
+        requested: bool = True,
     ) -> dict[str, str]:
-        """After the trigger, whose event says only that the endpoint rests: what it serves is what counts."""
+        """After the trigger: what the endpoint serves is what counts."""
         return self._advance(self.hook.get_conn(), requested=requested)
 
     @property
@@ -86,7 +93,7 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
             try:
                 step = next_step(found, self._wanted, requested)
             except DeploymentFailed as error:
-                raise AirflowFailException(f"{error}{self._ringing(client)}") from None
+                raise AirflowFailException(f"{error}{self._ringing()}") from None
             self.log.info(
                 "Endpoint %s is %s: %s", self.endpoint, found["EndpointStatus"] if found else "missing", step
             )
@@ -158,7 +165,7 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
                 raise
             create(**request)
 
-    def _ringing(self, client: Any) -> str:
+    def _ringing(self) -> str:
         """The deployment's alarms that ring, for the message of a rollback."""
         names = [
             alarm["AlarmName"]

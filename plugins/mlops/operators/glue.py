@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 class GlueETLOperator(GlueJobOperator):
     """Runs a Glue job once per DAG run and set of arguments.
 
-    `resume_glue_job_on_retry` of the provider finds a run by an argument that carries the task's identity, and
-    adopts it while it is alive. Here the identity includes what the run was asked to do, a run that succeeded
-    is adopted too, and a failed one ends the task with the script's own last words.
+    `resume_glue_job_on_retry` of the provider finds a run by an argument that carries the task's identity,
+    and adopts it while it is alive. Here the identity includes what the run was asked to do, a run that
+    succeeded is adopted too, and a failed one ends the task with the script's own last words.
     """
+
+    script_args: dict[str, Any]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(resume_glue_job_on_retry=True, stop_job_run_on_kill=True, verbose=True, **kwargs)

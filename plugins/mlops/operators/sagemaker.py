@@ -80,7 +80,11 @@ class _RestartableJob(SageMakerBaseOperator):
             )
         return self._finish(*self._wait(self._running))
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002 the interface
+        event: dict[str, Any] | None = None,
+    ) -> Any:
         """After the trigger: the job has ended, one way or the other."""
         if not event:
             raise AirflowException("the trigger ended without an event")

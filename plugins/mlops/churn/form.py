@@ -1,0 +1,66 @@
+"""The trigger form of churn_training: every param with its default, its schema and an explanation.
+
+What settings declare is not declared again: title, explanation and limits of a field come from its pydantic
+model, so the form, the REST API and the settings files accept the same values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param
+
+from config.settings import VERSION
+
+if TYPE_CHECKING:
+    from config.settings import Section, Settings
+
+
+def params(settings: Settings) -> dict[str, Param]:
+    """The DAG's params in the order of the form; defaults are the environment's settings."""
+    return {
+        "data": Param(
+            "",
+            type="string",
+            pattern=r"^(s3://[^/]+/.*[^/])?$",
+            title="Raw data",
+            description="S3 URI of one file of customers (.csv, .csv.gz, .txt). "
+            f"Empty: the newest object under {settings.s3(settings.raw_prefix)}.",
+            section="Data",
+        ),
+        "split": _param(settings.data, "split", "Data"),
+        "split_seed": _param(settings.data, "seed", "Data"),
+        "data_checks": _param(settings.gate, "data_checks", "Data"),
+        **{name: _param(settings.xgboost, name, "Training") for name in type(settings.xgboost).model_fields},
+        "threshold": _param(settings.gate, "threshold", "Gate"),
+        "margin": _param(settings.gate, "margin", "Gate"),
+        "deploy": Param(
+            True,
+            type="boolean",
+            title="Deploy",
+            description="Off: train, evaluate and judge, but leave the endpoint alone.",
+            section="Release",
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            maxLength=200,
+            title="Why this run",
+            description="Kept with the model, for whoever asks later.",
+            section="Release",
+        ),
+        "code_version": Param(
+            settings.code_version,
+            type="string",
+            pattern=f"^{VERSION.pattern}$",
+            title="Version of the scripts",
+            description="Which upload under code/ the jobs run.",
+            section="Release",
+        ),
+    }
+
+
+def _param(settings: Section, name: str, tab: str) -> Param:
+    schema = type(settings).model_json_schema()["properties"][name]
+    schema.pop("default", None)
+    return Param(getattr(settings, name), **schema, section=tab)

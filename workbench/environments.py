@@ -90,8 +90,8 @@ def lock(wanted: Sequence[str]) -> None:
             command += ["--python-version", ".".join(map(str, min(SUPPORTED)))]
             command += ["--override", f"environments/{name}.overrides"] if overrides.exists() else []
             command += ["--output-file", f"environments/{name}.txt", f"environments/{name}.in"]
-            _say(f"{name}: resolving environments/{name}.in")
-            _run(command, f"lock {name}")
+            _run(command, f"resolve environments/{name}.in")
+            _say(f"environments/{name}.txt: renewed")
     build(["sdk"])
     refresh = ROOT / "config" / "refresh_image_uris.py"
     if refresh.exists():
@@ -102,17 +102,16 @@ def lock(wanted: Sequence[str]) -> None:
 def _build_one(uv: Path, name: str) -> None:
     started = time.monotonic()
     home = VENVS / name
-    lock_file = LOCKS / f"{name}.txt"
-    _say(f"{name}: installing environments/{name}.txt into .venv/{name}")
     (home / STAMP).unlink(missing_ok=True)
     if _version_of(python_of(name)) is None or not _is_wanted_python(name):
         _run([str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(home)], f"create {name}")
-    _run([str(uv), "pip", "sync", "--python", str(python_of(name)), str(lock_file)], f"install {name}")
+    sync = [str(uv), "pip", "sync", "--quiet", "--python", str(python_of(name))]
+    _run([*sync, str(LOCKS / f"{name}.txt")], f"install environments/{name}.txt")
     version = _version_of(python_of(name))
     temporary = home / (STAMP + ".part")
     temporary.write_text(json.dumps(_stamp(name, version or "")))
     temporary.replace(home / STAMP)
-    _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
+    _say(f".venv/{name}: built in {time.monotonic() - started:.0f} s")
 
 
 def _stamp(name: str, python: str) -> dict[str, str]:
@@ -128,7 +127,6 @@ def _uv() -> Path:
     stamp = home / STAMP
     if uv.exists() and stamp.exists() and stamp.read_text() == pin.group():
         return uv
-    _say(f"{pin.group()}: installing into {home.relative_to(ROOT)}")
     try:
         import ensurepip  # noqa: F401 - only to learn whether this Python has it
     except ImportError:
@@ -137,22 +135,18 @@ def _uv() -> Path:
             f"{sys.executable} cannot make virtual environments (no ensurepip): "
             f"install it (Debian: apt-get install python{short}-venv) or choose another with PYTHON=..."
         ) from None
-    _run([sys.executable, "-m", "venv", "--clear", str(home)], "create an environment")
+    _run([sys.executable, "-m", "venv", "--clear", str(home)], "create .venv/uv")
     _run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", pin.group()], "install uv")
     stamp.write_text(pin.group())
     return uv
 
 
 def _run(command: Sequence[str], what: str) -> None:
-    """Run an installer with its own progress; when it fails, once more and captured, to explain it."""
-    environment = {**os.environ, **_index_settings()}
-    with _heartbeat(what):
-        if subprocess.call(command, cwd=ROOT, env=environment) == 0:
-            return
-        _say(f"{what}: failed, trying once more")
-        again = _captured(command, environment)
-    if again.returncode != 0:
-        raise EnvironmentProblem(_explain(what, again.stdout, shutil.disk_usage(ROOT).free))
+    """Run an installer, quiet but for a sign of life; raises EnvironmentProblem with the reason."""
+    with _ticking(what):
+        done = _captured(command, {**os.environ, **_index_settings()})
+    if done.returncode != 0:
+        raise EnvironmentProblem(_explain(what, done.stdout, shutil.disk_usage(ROOT).free))
 
 
 def _captured(command: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -239,21 +233,29 @@ def _exclusive() -> Iterator[None]:
 
 
 @contextmanager
-def _heartbeat(what: str) -> Iterator[None]:
-    """Where there is no terminal for the installer's own progress, say now and then that it is alive."""
+def _ticking(what: str) -> Iterator[None]:
+    """Show the seconds while something runs: in place on a terminal, elsewhere a line now and then."""
     done = threading.Event()
+    terminal = sys.stderr.isatty()
 
-    def beat() -> None:
+    def tick() -> None:
         started = time.monotonic()
-        while not done.wait(HEARTBEAT_SECONDS):
-            _say(f"{what}: {time.monotonic() - started:.0f} s")
+        while not done.wait(1 if terminal else HEARTBEAT_SECONDS):
+            text = f"  {what}: {time.monotonic() - started:.0f} s"
+            head, end = ("\r", "") if terminal else ("", "\n")
+            print(
+                f"\r{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True
+            )
 
-    if not sys.stderr.isatty():
-        threading.Thread(target=beat, daemon=True).start()
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
+        thread.join()
+        if terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _say(message: str) -> None:

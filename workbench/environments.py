@@ -166,8 +166,8 @@ def _explain(what: str, output: str, free_bytes: int) -> str:
     tail = "\n".join(line for line in output.strip().splitlines()[-8:])
     if "No space left" in output or "os error 28" in output or free_bytes < 50_000_000:
         return (
-            f"could not {what}: the disk is full ({free_bytes / 1e9:.1f} GB free under {ROOT}; "
-            "all environments and the package cache take about 5 GB). Free some space and run it again."
+            f"could not {what}: the disk is full. All environments and the package cache take about 5 GB "
+            f"({free_bytes / 1e9:.1f} GB are free under {ROOT}). Free some space and run it again.\n{tail}"
         )
     no_index = ("error sending request", "dns error", "Failed to fetch", "Could not find a version")
     no_network = ("name resolution", "Network is unreachable", "Connection refused", "timed out")
@@ -243,9 +243,7 @@ def _ticking(what: str) -> Iterator[None]:
         while not done.wait(1 if terminal else HEARTBEAT_SECONDS):
             text = f"  {what}: {time.monotonic() - started:.0f} s"
             head, end = ("\r", "") if terminal else ("", "\n")
-            print(
-                f"\r{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True
-            )
+            print(head + text, end=end, file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from config import load
 from workbench.programs import code_files, code_version
 from workbench.settings import ROOT, Settings, WorkbenchError
 
@@ -72,10 +73,10 @@ def upload_code(settings: Settings, root: Path = ROOT) -> str:
 def _deploy(settings: Settings, template: Path) -> None:
     """Create the template's stack, or update it; unchanged is fine."""
     cloudformation = client(settings, "cloudformation")
-    name = f"mlops-local-{template.stem}"
+    name = f"{load('local').stem}-{template.stem}"
     body = template.read_text()
     declared = cloudformation.validate_template(TemplateBody=body)["Parameters"]
-    known = {"Environment": "local", "Bucket": settings.bucket, "BucketName": settings.bucket}
+    known = _parameters()
     arguments = {
         "StackName": name,
         "TemplateBody": body,
@@ -99,6 +100,17 @@ def _deploy(settings: Settings, template: Path) -> None:
             raise WorkbenchError(f"infrastructure/{template.name} was refused: {error}") from error
     except WaiterError as error:
         raise WorkbenchError(f"infrastructure/{template.name}: {_reason(cloudformation, name)}") from error
+
+
+def _parameters() -> dict[str, str]:
+    """Values of the templates' parameters; those not named here keep the template's default."""
+    local = load("local")
+    return {
+        "Project": local.project,
+        "Environment": local.environment,
+        "ServerErrorThreshold": str(local.deployment.server_error_threshold),
+        "LatencyThresholdMicroseconds": str(local.deployment.latency_threshold_ms * 1000),
+    }
 
 
 def _exists(cloudformation: Any, name: str) -> bool:

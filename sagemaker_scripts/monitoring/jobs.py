@@ -1,0 +1,54 @@
+"""The processing jobs' frame: environment and paths in, report files, message and exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from . import publish
+from .sources import AnalysisError
+
+BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
+
+
+def analyzer(env: Mapping[str, str], base: Path) -> None:
+    from . import analyzer as job
+
+    settings = job.settings_from(env, base)
+    publish.publish(job.run(settings), settings.output, base)
+
+
+def merger(env: Mapping[str, str], base: Path) -> None:
+    from . import merge
+
+    merge.job(env, base)
+
+
+def clarify(env: Mapping[str, str], base: Path) -> None:
+    from . import clarify as job
+
+    job.job(env, base)
+
+
+JOBS: dict[str, Callable[[Mapping[str, str], Path], None]] = {
+    "analyzer": analyzer,
+    "merger": merger,
+    "clarify": clarify,
+}
+
+
+def main(arguments: list[str], env: Mapping[str, str] = os.environ) -> int:
+    """Run one job. A failure is one sentence: the exit message, and the last line of standard error."""
+    if len(arguments) != 1 or arguments[0] not in JOBS:
+        print(f"usage: monitoring {'|'.join(JOBS)}", file=sys.stderr)
+        return 2
+    base = Path(env.get(BASE_VARIABLE) or "/opt/ml")
+    try:
+        JOBS[arguments[0]](env, base)
+    except AnalysisError as error:
+        publish.write_message(base, str(error))
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from pathlib import Path
 
 from config import load
-from workbench import environments, provision, stack
+from workbench import provision, stack
 from workbench.airflow_api import AirflowApi
 from workbench.programs import code_version
 from workbench.progress import say, step
-from workbench.results import print_results
-from workbench.settings import ROOT, Settings, WorkbenchError
-from workbench.supervision import clean_environment
+from workbench.results import print_results, run_client
+from workbench.settings import Settings, WorkbenchError
 from workbench.watch import explain_failure, watch
 
 DAG = "churn_training"
@@ -42,9 +40,10 @@ def run(settings: Settings, *, data: Path | None, split: str) -> int:
         return 130
     if state != "success":
         explain_failure(airflow, DAG, run_id)
-        say(f"\n[red]{DAG} failed[/red]; {stack.describe_login(settings)}")
+        say(f"\n[red]{DAG} failed[/red]")
+        say(stack.describe_login(settings))
         return 1
-    print_results(settings, airflow, DAG, run_id, existed=existed)
+    print_results(settings, airflow, DAG, run_id, data=data, existed=existed)
     say(stack.describe_login(settings))
     say(f"[dim]make demo: {time.monotonic() - started:.1f} s[/dim]")
     return 0
@@ -71,7 +70,7 @@ def generate(settings: Settings) -> Path:
     path = settings.local_dir / "demo" / "customers.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with step(f"generated {ROWS:,} customers"):
-        _run_client(settings, "clients.churn_customers", rows=ROWS, seed=SEED, output=path)
+        run_client(settings, "clients.churn_customers", rows=ROWS, seed=SEED, output=path)
     return path
 
 
@@ -88,19 +87,3 @@ def _has_endpoint(settings: Settings) -> bool:
     endpoint = load("local").churn_endpoint
     listed = provision.client(settings, "sagemaker").list_endpoints(NameContains=endpoint)["Endpoints"]
     return endpoint in [item["EndpointName"] for item in listed]
-
-
-def _run_client(settings: Settings, module: str, **options: object) -> str:
-    """Run a client program in the jobs' environment and return what it prints."""
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [str(environments.require("jobs")), "-m", module, *arguments],
-        check=False,
-        cwd=ROOT,
-        env={**clean_environment(), **settings.aws_environment()},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise WorkbenchError(f"{module} failed:\n{(done.stderr or done.stdout).strip()[-1500:]}")
-    return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,13 @@ def _deploy(settings: Settings, template: Path) -> None:
     cloudformation = client(settings, "cloudformation")
     name = f"{load('local').stem}-{template.stem}"
     body = template.read_text()
-    declared = cloudformation.validate_template(TemplateBody=body)["Parameters"]
-    known = _parameters()
     arguments = {
         "StackName": name,
         "TemplateBody": body,
         "Parameters": [
-            {"ParameterKey": parameter["ParameterKey"], "ParameterValue": known[parameter["ParameterKey"]]}
-            for parameter in declared
-            if parameter["ParameterKey"] in known
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in _parameters().items()
+            if re.search(rf"^  {key}:$", body, flags=re.MULTILINE)  # CloudFormation refuses unknown ones
         ],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
     }
@@ -109,7 +108,7 @@ def _parameters() -> dict[str, str]:
         "Project": local.project,
         "Environment": local.environment,
         "ServerErrorThreshold": str(local.deployment.server_error_threshold),
-        "LatencyThresholdMicroseconds": str(local.deployment.latency_threshold_ms * 1000),
+        "LatencyThresholdMicroseconds": str(local.deployment.latency_threshold),
     }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,19 +13,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from config import load
-from workbench import provision
+from workbench import environments, provision
 from workbench.airflow_api import AirflowApi
 from workbench.progress import console, say
-from workbench.settings import Settings, WorkbenchError
+from workbench.settings import ROOT, Settings, WorkbenchError
+from workbench.supervision import clean_environment
 
-REPORT_LINK_SECONDS = 7 * 24 * 3600
 CUSTOMERS = 3
 
 
 def print_results(
-    settings: Settings, airflow: AirflowApi, dag_id: str, run_id: str, *, existed: bool
+    settings: Settings, airflow: AirflowApi, dag_id: str, run_id: str, *, data: Path, existed: bool
 ) -> None:
-    """Print what the run left in S3 and XCom, and ask the endpoint. `existed`: there before the run."""
+    """Print what the run left in S3 and XCom, and ask the endpoint about customers of `data`.
+
+    `existed`: the endpoint was there before the run.
+    """
     prefix = airflow.xcom(dag_id, run_id, "prepare.plan", "prefix")
     if not prefix:
         raise WorkbenchError(f"{dag_id} {run_id} left no plan: see the run in Airflow's UI")
@@ -42,10 +47,8 @@ def print_results(
     fate = ("updated" if existed else "created") if approved else ("unchanged" if existed else "none yet")
     say(f"endpoint        {endpoint} ({fate})")
     if approved or existed:
-        _ask(settings, endpoint, read("smoke_sample.csv").decode())
-    report = {"Bucket": bucket, "Key": f"{key}evaluation/report.html", "ResponseContentType": "text/html"}
-    link = s3.generate_presigned_url("get_object", Params=report, ExpiresIn=REPORT_LINK_SECONDS)
-    say(f"report page     {link}")
+        say(ask(settings, endpoint, data) or _ask_encoded(settings, endpoint, read("smoke_sample.csv")))
+    say(f"report page     {settings.aws_url}/{bucket}/{key}evaluation/report.html")
 
 
 def print_verdict(verdict: Mapping[str, Any]) -> None:
@@ -78,14 +81,42 @@ def print_figures(evaluation: Mapping[str, Any]) -> None:
     say(f"cost minimum    ${minimum['cost']:,.0f} at threshold {minimum['threshold']:.2f}")
 
 
-def _ask(settings: Settings, endpoint: str, sample: str) -> None:
-    """Ask the endpoint for customers of the hold-out, one call each, as any stock boto3 client would."""
+def ask(settings: Settings, endpoint: str, data: Path) -> str:
+    """The answers for the file's first customers, by the client program; "" for a file without header."""
+    options = {"endpoint": endpoint, "customers": data, "rows": CUSTOMERS}
+    try:
+        return "\n" + run_client(settings, "clients.ask_endpoint", **options)
+    except WorkbenchError as error:
+        if "have no column" in str(error):
+            return ""
+        raise
+
+
+def _ask_encoded(settings: Settings, endpoint: str, sample: bytes) -> str:
+    """The same for rows of the hold-out, which are encoded already: one call each."""
     runtime = provision.client(settings, "sagemaker-runtime")
-    for number, line in enumerate(sample.splitlines()[:CUSTOMERS], start=1):
+    lines = []
+    for number, line in enumerate(sample.decode().splitlines()[:CUSTOMERS], start=1):
         features = line.split(",", 1)[1]  # the first column is the batch's score
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="text/csv", Body=features)
-        probability = float(answer["Body"].read())
-        say(f"customer {number}      churn probability {probability:.4f}")
+        lines.append(f"hold-out row {number}  churn probability {float(answer['Body'].read()):.3f}")
+    return "\n".join(lines)
+
+
+def run_client(settings: Settings, module: str, **options: object) -> str:
+    """Run a program of `clients/` in the jobs' environment; returns what it prints."""
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    done = subprocess.run(
+        [str(environments.require("jobs")), "-m", module, *arguments],
+        check=False,
+        cwd=ROOT,
+        env={**clean_environment(), **settings.aws_environment()},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise WorkbenchError(f"{module} failed:\n{(done.stderr or done.stdout).strip()[-1500:]}")
+    return done.stdout.rstrip()
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -56,7 +56,9 @@ def explain_failure(airflow: AirflowApi, dag_id: str, run_id: str) -> None:
             continue
         lines = airflow.log_lines(dag_id, run_id, task["task_id"], task["try_number"])
         say(f"\n[red]{task['task_id']} failed[/red] in try {task['try_number']}; the end of its log:")
-        for line in lines[-LOG_LINES:]:
+        # Airflow folds groups ("::group::Pre Execute") that mean nothing here.
+        told = [line for line in lines if line.strip() and not line.startswith("::")]
+        for line in told[-LOG_LINES:]:
             say(f"  [dim]{escape(line)}[/dim]")
         if reason := _reason(lines):
             say(f"[red]reason:[/red] {escape(reason)}")

@@ -1,0 +1,97 @@
+"""Scores for rows, from a live endpoint or from a shadow endpoint of a model, made for the job and deleted after it.
+
+``endpoint_name`` wins over ``model_name``. The shadow endpoint's name begins with ``sm-clarify``, as Clarify's.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import jmespath
+import numpy as np
+
+from .attribution import Array, Predict
+from .sources import AnalysisError
+
+Json = dict[str, Any]
+
+BATCH_ROWS = 2000
+
+
+@contextmanager
+def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
+    """A prediction function for an ``analysis_config``'s ``predictor`` section."""
+    if config.get("endpoint_name"):
+        yield _invoker(config["endpoint_name"], config)
+        return
+    if not config.get("model_name"):
+        raise AnalysisError("analysis_config: predictor needs endpoint_name or model_name.")
+    client = boto3.client("sagemaker")
+    name = f"sm-clarify-{config.get('endpoint_name_prefix') or 'shadow'}-{secrets.token_hex(4)}"[:63]
+    client.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {
+                "VariantName": "AllTraffic",
+                "ModelName": config["model_name"],
+                "InitialInstanceCount": int(config.get("initial_instance_count", 1)),
+                "InstanceType": config.get("instance_type", "ml.m5.large"),
+            }
+        ],
+    )
+    try:
+        client.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        try:
+            client.get_waiter("endpoint_in_service").wait(
+                EndpointName=name, WaiterConfig={"Delay": int(config.get("poll_seconds", 5)), "MaxAttempts": 240}
+            )
+            yield _invoker(name, config)
+        finally:
+            client.delete_endpoint(EndpointName=name)
+    finally:
+        client.delete_endpoint_config(EndpointConfigName=name)
+
+
+def _invoker(endpoint: str, config: Mapping[str, Any]) -> Predict:
+    client = boto3.client("sagemaker-runtime")
+    content_type = config.get("content_type", "text/csv")
+    if content_type != "text/csv":
+        raise AnalysisError(f"predictor.content_type={content_type!r} is not supported: features are sent as text/csv.")
+    accept = config.get("accept_type", content_type)
+
+    def predict(rows: Array) -> Array:
+        parts = []
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = rows[start : start + BATCH_ROWS]
+            body = "\n".join(",".join(f"{value:.12g}" for value in row) for row in batch)
+            answer = client.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=accept, Body=body)
+            scores = parse_scores(answer["Body"].read().decode(), accept, config)
+            if len(scores) != len(batch):
+                raise AnalysisError(f"Endpoint {endpoint} answered {len(scores)} scores for {len(batch)} rows.")
+            parts.append(scores)
+        return np.concatenate(parts)
+
+    return predict
+
+
+def parse_scores(text: str, accept: str, config: Mapping[str, Any]) -> Array:
+    """Probabilities out of an answer: CSV by column (``probability``: an index, 0 when absent), JSON by JMESPath."""
+    where = config.get("probability", config.get("label"))
+    if accept.startswith("text/csv"):
+        lines = [line.split(",") for line in text.strip().splitlines()]
+        if len(lines) == 1 and where is None:
+            return np.asarray(lines[0], dtype=float)  # one line of scores, as XGBoost's server may answer
+        column = int(where or 0)
+        return np.asarray([float(cells[column]) for cells in lines])
+    if where is None:
+        raise AnalysisError("predictor.probability is not set: a JSON answer needs the JMESPath of the score.")
+    if accept.startswith("application/jsonlines"):
+        found = [jmespath.search(str(where), json.loads(line)) for line in text.strip().splitlines()]
+    else:
+        found = jmespath.search(str(where), json.loads(text))
+    return np.asarray(found, dtype=float)

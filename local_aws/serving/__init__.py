@@ -9,6 +9,6 @@ Its contract with the control plane (which owns CreateEndpoint, UpdateEndpoint a
   `Ready` or `Failed`, R is null or a text, and a fleet is Ready when all of its variants are.
 * `POST /-/flush` writes captured requests and metrics out now; `POST /-/flush?endpoint=<name>` those of one.
 
-A fleet that is no longer desired goes on serving until one that is has become Ready, so an update by replacement
-drops no request. Weights take effect at once.
+A fleet that is no longer desired goes on serving until one that is has become Ready, so an update by
+replacement drops no request. Weights take effect at once.
 """

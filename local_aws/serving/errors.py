@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# The most that AWS takes in one InvokeEndpoint, and the XGBoost image's own limit.
+# The XGBoost image's own limit, and what a real-time endpoint is documented to take.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
 
 class RuntimeApiError(Exception):
-    """One error answer: an error code of the runtime API, its HTTP status, a message, and modelled members."""
+    """One error answer: an error code of the runtime API, HTTP status, message, and modelled members."""
 
     def __init__(self, code: str, status: int, message: str, **members: Any) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Request bodies to feature matrices, predictions to response bodies, as SageMaker's XGBoost image does it."""
+"""Request bodies to feature matrices, predictions to response bodies, as in SageMaker's XGBoost image."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _parse_csv(text: str, features: int) -> Array:
             raise PayloadError(
                 400,
                 f"Unable to evaluate payload provided: Feature size of csv inference data {len(row)}{where} "
-                f"is not consistent with feature size of trained model {features}.",
+                f"is not consistent with feature size of trained model {features}",
             )
     if "_" in text:  # Python reads 1_0 as a number; nobody else does
         raise PayloadError(415, "Loading csv data failed: '_' cannot be part of a number.")
@@ -128,7 +128,7 @@ def _parse_libsvm(text: str, features: int) -> Array:
         raise PayloadError(
             400,
             f"Unable to evaluate payload provided: Feature size of libsvm inference data {largest + 1} "
-            f"is larger than feature size of trained model {features}.",
+            f"is larger than feature size of trained model {features}",
         )
     matrix = np.full((len(rows), features), np.nan, dtype=np.float32)
     for number, row in enumerate(rows):

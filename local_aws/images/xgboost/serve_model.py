@@ -6,7 +6,6 @@ Only XGBoost's own formats (UBJ, JSON) are read. Pickled models are refused: the
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -128,13 +127,11 @@ def load_model(folder: Path, environment: Mapping[str, str] | None = None) -> Mo
     Raises ModelLoadError with the image's `Unable to load model: ...` and the file's name.
     """
     environment = environment or {}
-    files = [
-        f
-        for f in sorted(folder.iterdir())
-        if f.is_file() and re.match(r"xgboost-model|.*\.(json|ubj)$", f.name)
-    ]
+    found = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    files = [file for file in found if file.name.startswith("xgboost-model")]
+    files = files or [file for file in found if file.suffix in (".json", ".ubj")]
     if not files:
-        present = ", ".join(sorted(f.name for f in folder.iterdir())) or "nothing"
+        present = ", ".join(file.name for file in found) or "no file"
         raise ModelLoadError(f"Unable to load model: no xgboost-model in the archive; it holds {present}.")
     if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true").lower() == "false":
         files = files[:1]

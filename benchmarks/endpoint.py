@@ -1,0 +1,247 @@
+"""Requests per second and p99 of an endpoint, against the bare model in the same server.
+
+    .venv/jobs/bin/python -m benchmarks.endpoint [--seconds 2] [--rounds 3] [--json FILE]
+
+Three servers, each a process of its own, are measured in turns with 1, 8 and 64 clients; each figure is the
+median of the rounds:
+
+* `bare`: the model behind the same ASGI server (uvicorn, uvloop, httptools): read the body, parse it, predict,
+  answer. No endpoint logic at all.
+* `endpoint`: the data plane: choice of the variant, metrics, errors, request ids.
+* `capture`: the same with every request captured.
+
+Each request is one row of 69 features. The clients are asyncio protocols that send a prepared request over a
+kept-alive connection and look for the end of the answer: on a machine with two cores whatever they use is
+missing from the server, in all three cases alike. Target: endpoint / bare >= 0.8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+CLIENTS = (1, 8, 64)
+FEATURES = 69
+TARGET = 0.8
+NAME = "bench"
+# Nothing listens there: publishing fails fast, and records and metrics stay where they are added up.
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+class Client(asyncio.Protocol):
+    """One keep-alive connection that asks again as soon as it is answered."""
+
+    def __init__(self, request: bytes, latencies: list[float], until: float) -> None:
+        self.request = request
+        self.latencies = latencies
+        self.until = until
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, separator, body = self.received.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        if len(body) < length:
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            self.done.set_exception(RuntimeError(f"{head.decode()}\n{body.decode()}"))
+            return
+        now = time.perf_counter()
+        self.latencies.append(now - self.asked)
+        self.received = b""
+        if now < self.until:
+            self._ask()
+        elif not self.done.done():
+            self.done.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or ConnectionError("the server closed the connection"))
+
+    def _ask(self) -> None:
+        self.asked = time.perf_counter()
+        self.transport.write(self.request)
+
+
+async def load(port: int, path: str, clients: int, seconds: float) -> dict[str, float]:
+    """Asks for a number of seconds; answers per second and latency percentiles in milliseconds."""
+    row = ",".join(f"{random.uniform(0, 100):.1f}" for _ in range(FEATURES)).encode()
+    request = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n"
+        f"Content-Length: {len(row)}\r\n\r\n"
+    ).encode() + row
+    latencies: list[float] = []
+    loop = asyncio.get_running_loop()
+    begun = time.perf_counter()
+    connections = [
+        await loop.create_connection(lambda: Client(request, latencies, begun + seconds), "127.0.0.1", port)
+        for _ in range(clients)
+    ]
+    await asyncio.gather(*(protocol.done for _, protocol in connections))
+    elapsed = time.perf_counter() - begun
+    for transport, _ in connections:
+        transport.close()
+    latencies.sort()
+    return {
+        "requests_per_second": len(latencies) / elapsed,
+        "p50_ms": latencies[len(latencies) // 2] * 1000,
+        "p99_ms": latencies[min(int(len(latencies) * 0.99), len(latencies) - 1)] * 1000,
+    }
+
+
+@contextmanager
+def server(argv: list[str], env: dict[str, str], port: int, ready: str) -> Iterator[None]:
+    """A server process, from its first answer with 200 to its end."""
+    root = str(Path(__file__).resolve().parents[1])
+    process = subprocess.Popen(
+        [sys.executable, *argv], env={**os.environ, **env, "PYTHONPATH": root}, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=2) as answer:
+                    if answer.status == 200 and b"Loading" not in answer.read():
+                        break
+            except OSError:
+                time.sleep(0.1)
+            if process.poll() is not None:
+                raise RuntimeError(f"{' '.join(argv)} ended with code {process.returncode}")
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=40)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_model(folder: Path) -> None:
+    """A model of the reference's size: 69 features, depth 5, 100 rounds."""
+    import numpy as np
+    import xgboost as xgb
+
+    rng = np.random.default_rng(7)
+    features = rng.uniform(0, 100, (3000, FEATURES)).astype(np.float32)
+    labels = (features[:, 0] + features[:, 1] + rng.normal(0, 30, 3000) > 130).astype(np.float32)
+    params = {"max_depth": 5, "eta": 0.2, "objective": "binary:logistic", "seed": 7}
+    booster = xgb.train(params, xgb.DMatrix(features, label=labels), 100)
+    folder.mkdir(parents=True)
+    (folder / "xgboost-model").write_bytes(booster.save_raw("ubj"))
+
+
+def write_desired(data_dir: Path, model: Path, *, capture: bool) -> None:
+    variant = {
+        "name": "AllTraffic",
+        "weight": 1.0,
+        "model_dir": str(model),
+        "image": "sagemaker-xgboost:3.2-0",
+        "environment": {},
+        "entry": None,
+    }
+    settings = {
+        "percentage": 100,
+        "destination": "s3://bench/capture",
+        "modes": ["Input", "Output"],
+        "csv_content_types": ["text/csv"],
+        "json_content_types": ["application/json"],
+    }
+    endpoint = {
+        "fleets": [{"id": "bench-1", "weight": 1.0, "variants": [variant]}],
+        "capture": settings if capture else None,
+    }
+    folder = data_dir / "serving"
+    folder.mkdir(parents=True)
+    (folder / "endpoints.json").write_text(json.dumps({"version": 1, "endpoints": {NAME: endpoint}}))
+
+
+def run(seconds: float, rounds: int) -> dict[str, Any]:
+    """{server: {clients: figures}}; the figures of the two endpoints hold their ratio to the bare model."""
+    taken: dict[tuple[str, int], list[dict[str, float]]] = {}
+    with ExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        make_model(base / "model")
+        addresses = {"bare": (free_port(), "/invocations")}
+        env = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(addresses["bare"][0])}
+        stack.enter_context(
+            server(["-m", "local_aws.images.xgboost.serve"], env, addresses["bare"][0], "/ping")
+        )
+        for name in ("endpoint", "capture"):
+            write_desired(base / name, base / "model", capture=name == "capture")
+            port = free_port()
+            argv = ["-m", "local_aws.serving", "--port", str(port), "--data-dir", str(base / name)]
+            stack.enter_context(server(argv, NOWHERE, port, "/-/status"))
+            addresses[name] = (port, f"/endpoints/{NAME}/invocations")
+        for port, path in addresses.values():
+            asyncio.run(load(port, path, 8, min(seconds, 1)))  # warm
+        for clients in CLIENTS:
+            for _ in range(rounds):
+                for name, (port, path) in addresses.items():
+                    figures = asyncio.run(load(port, path, clients, seconds))
+                    taken.setdefault((name, clients), []).append(figures)
+    results: dict[str, Any] = {}
+    for (name, clients), figures in taken.items():
+        middle = {key: statistics.median(one[key] for one in figures) for key in figures[0]}
+        if name != "bare":
+            middle["ratio"] = (
+                middle["requests_per_second"] / results["bare"][str(clients)]["requests_per_second"]
+            )
+        results.setdefault(name, {})[str(clients)] = middle
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    results = run(options.seconds, options.rounds)
+    print(f"{'server':10}{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}")
+    for name, by_clients in results.items():
+        for clients, figures in by_clients.items():
+            ratio = f"{figures['ratio']:8.2f}" if "ratio" in figures else "       -"
+            print(
+                f"{name:10}{clients:>8}{figures['requests_per_second']:12.0f}"
+                f"{figures['p50_ms']:9.2f}{figures['p99_ms']:9.2f}{ratio}"
+            )
+    if options.json:
+        options.json.write_text(
+            json.dumps({"benchmark": "endpoint", "target": TARGET, "results": results}, indent=2)
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

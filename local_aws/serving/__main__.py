@@ -1,0 +1,104 @@
+"""`python -m local_aws.serving --port 14567 --data-dir .local/aws`: starts the data plane.
+
+Where S3 and CloudWatch are comes from AWS_ENDPOINT_URL and the other standard AWS variables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from local_aws.images.xgboost.train import without_scikit_learn
+
+HOST = "127.0.0.1"  # loopback only; there is no option to change it
+GRACE_SECONDS = 30
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="local_aws.serving", description=__doc__)
+    parser.add_argument("--port", type=int, default=int(os.environ.get("LOCAL_AWS_RUNTIME_PORT", "14567")))
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(os.environ.get("LOCAL_AWS_DATA_DIR", ".local/aws"))
+    )
+    parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    parser.add_argument("--account", default="123456789012")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    try:
+        listener = listen(options.port)
+    except OSError as error:
+        print(f"Port {options.port} of {HOST} cannot be used: {error.strerror}. "
+              "Stop what uses it, or choose another with --port.", file=sys.stderr)  # fmt: skip
+        return 1
+    serve(listener, options.data_dir.resolve(), options.region, options.account)
+    return 0
+
+
+def listen(port: int) -> socket.socket:
+    """A bound loopback socket. Raises OSError when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    return listener
+
+
+def serve(listener: socket.socket, data_dir: Path, region: str, account: str) -> None:
+    """Serves until SIGTERM or SIGINT; requests that are being answered are finished first."""
+    with without_scikit_learn():
+        hosts = importlib.import_module("local_aws.serving.hosts")
+    import boto3
+    import uvicorn
+    from botocore.config import Config
+
+    from local_aws.serving.app import DataPlane
+    from local_aws.serving.capture import Capture
+    from local_aws.serving.fleets import Fleets
+    from local_aws.serving.metrics import Metrics
+
+    folder = data_dir / "serving"
+    executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="model")
+    session = boto3.Session(region_name=region)
+    # What cannot be published is kept and tried again a second later: no call may hold up the others.
+    patience = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 1})
+    fleets = Fleets(
+        lambda endpoint, fleet, variant: hosts.host_for(
+            variant,
+            folder=folder / "containers" / endpoint / fleet / variant.name,
+            python=sys.executable,
+            executor=executor,
+        ),
+        account=account,
+    )
+    app = DataPlane(
+        folder / "endpoints.json",
+        fleets,
+        Capture(folder / "capture", session.client("s3", config=patience)),
+        Metrics(session.client("cloudwatch", config=patience)),
+        region=region,
+        account=account,
+    )
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

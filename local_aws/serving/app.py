@@ -1,0 +1,249 @@
+"""The data plane's ASGI application: InvokeEndpoint, and the control plane's requests under /-/.
+
+A bare ASGI callable: this path is measured against the bare model, and a framework would be half of its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, unquote
+
+from local_aws.serving import desired, errors
+from local_aws.serving.capture import Capture, Exchange
+from local_aws.serving.errors import MAX_BODY_BYTES, RuntimeApiError
+from local_aws.serving.fleets import Fleets
+from local_aws.serving.hosts import Request
+from local_aws.serving.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = dict[bytes, bytes]
+
+PUBLISH_SECONDS = 1.0
+
+OPERATIONS = {
+    "invocations": "InvokeEndpoint",
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
+# Request headers that ask for a kind of endpoint local AWS does not have.
+NOT_SUPPORTED_HEADERS = {
+    b"x-amzn-sagemaker-target-model": "TargetModel (multi-model endpoints)",
+    b"x-amzn-sagemaker-target-container-hostname": "TargetContainerHostname (multi-container endpoints)",
+    b"x-amzn-sagemaker-inference-component": "InferenceComponentName",
+    b"x-amzn-sagemaker-enable-explanations": "EnableExplanations",
+    b"x-amzn-sagemaker-session-id": "SessionId",
+}
+
+
+class DataPlane:
+    """The ASGI callable. Its lifespan loads the endpoints, publishes every second, and ends orderly."""
+
+    def __init__(
+        self,
+        state_file: Path,
+        fleets: Fleets,
+        capture: Capture,
+        metrics: Metrics,
+        *,
+        region: str,
+        account: str,
+    ) -> None:
+        self.state_file = state_file
+        self.fleets = fleets
+        self.capture = capture
+        self.metrics = metrics
+        self.region = region
+        self.account = account
+        self.error: str | None = (
+            None  # what is wrong with endpoints.json; the last good one is served meanwhile
+        )
+        self._publisher: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        if scope["type"] != "http":
+            return None
+        parts = scope["path"].split("/")
+        if (
+            len(parts) == 4
+            and parts[1] == "endpoints"
+            and parts[3] in OPERATIONS
+            and scope["method"] == "POST"
+        ):
+            return await self._runtime(unquote(parts[2]), OPERATIONS[parts[3]], scope, receive, send)
+        if len(parts) == 3 and parts[1] == "-":
+            return await self._control(scope["method"], parts[2], scope["query_string"], receive, send)
+        what = f"{scope['method']} {scope['path']}"
+        error = RuntimeApiError("UnknownOperationException", 404, f"{what} is not a call of the runtime API.")
+        return await _send_error(send, error, str(uuid.uuid4()))
+
+    async def _runtime(
+        self, endpoint: str, operation: str, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        request_id = str(uuid.uuid4())
+        try:
+            body = await _read_body(receive)
+            if operation != "InvokeEndpoint":
+                raise errors.not_supported(operation)
+            await self._invoke(endpoint, body, dict(scope["headers"]), request_id, send)
+        except RuntimeApiError as error:
+            await _send_error(send, error, request_id)
+        except Exception:
+            log.exception("InvokeEndpoint %s", endpoint)
+            text = f"Internal failure of local AWS while asking endpoint {endpoint}; its log has the reason."
+            await _send_error(send, RuntimeApiError("InternalFailure", 500, text), request_id)
+
+    async def _invoke(
+        self, endpoint: str, body: bytes, headers: Headers, request_id: str, send: Send
+    ) -> None:
+        begun = time.perf_counter()
+        for name, meaning in NOT_SUPPORTED_HEADERS.items():
+            if name in headers:
+                raise errors.invalid(f"{meaning} is not supported by local AWS.")
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        attributes = headers.get(b"x-amzn-sagemaker-custom-attributes", b"").decode("latin-1")
+        target = headers.get(b"x-amzn-sagemaker-target-variant")
+        route, choice = self.fleets.pick(endpoint, target.decode("latin-1") if target else None)
+        request = Request(body, content_type, headers.get(b"accept", b"").decode("latin-1"), attributes)
+
+        asked = time.perf_counter()
+        answer = await choice.model.invoke(request)
+        answered = time.perf_counter()
+
+        if route.capture is not None and answer.status < 300:
+            inference_id = headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1")
+            self.capture.record(
+                route.capture,
+                Exchange(
+                    endpoint=endpoint,
+                    variant=choice.model.name,
+                    request=body,
+                    request_type=content_type or None,
+                    response=answer.body,
+                    response_type=answer.content_type or None,
+                    event_id=request_id,
+                    inference_id=inference_id or None,
+                    custom_attributes=attributes or None,
+                ),
+            )
+        self.metrics.record(choice.dimensions, answer.status, answered - asked, time.perf_counter() - begun)
+        if answer.status >= 400:
+            text = answer.body.decode("utf-8", "replace")
+            raise errors.model_error(endpoint, self.region, self.account, answer.status, text)
+        extra = [(b"x-amzn-invoked-production-variant", choice.model.name.encode("latin-1"))]
+        if answer.custom_attributes:
+            extra.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode("latin-1")))
+        await _send(send, answer.status, answer.content_type, answer.body, request_id, extra)
+
+    async def _control(self, method: str, action: str, query: bytes, receive: Receive, send: Send) -> None:
+        await _read_body(receive)
+        status = 200
+        match method, action:
+            case "GET", "status":
+                answer = self._status()
+            case "POST", "reload":
+                self.reload()
+                answer = self._status()
+                status = 200 if self.error is None else 400
+            case "POST", "flush":
+                endpoint = parse_qs(query.decode()).get("endpoint", [None])[0]
+                objects = await asyncio.to_thread(self.capture.flush, endpoint=endpoint)
+                datums = await asyncio.to_thread(self.metrics.flush)
+                answer = {"objects": objects, "datums": datums, "pending": self.capture.pending()}
+            case _:
+                status, answer = 404, {"Message": f"{method} /-/{action} does not exist."}
+        await _send(send, status, "application/json", json.dumps(answer).encode(), str(uuid.uuid4()), [])
+
+    def reload(self) -> None:
+        """Reads endpoints.json again. A file that cannot be used is reported and changes nothing."""
+        try:
+            endpoints = desired.read(self.state_file)
+        except desired.DesiredStateError as error:
+            self.error = str(error)
+            log.error("%s", error)
+            return
+        self.error = None
+        loop = asyncio.get_running_loop()
+        for name in self.fleets.apply(endpoints):
+            loop.run_in_executor(None, partial(self.capture.flush, endpoint=name))
+
+    def _status(self) -> dict[str, Any]:
+        return {"version": 1, "error": self.error, "endpoints": self.fleets.status()}
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self.reload()
+        self._publisher = asyncio.create_task(self._publish())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._publisher.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._publisher
+        await asyncio.to_thread(self.capture.flush)
+        await asyncio.to_thread(self.metrics.flush)
+        await self.fleets.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _publish(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_SECONDS)
+            try:
+                await asyncio.to_thread(self.metrics.flush)
+                await asyncio.to_thread(self.capture.flush, due_only=True)
+            except Exception:
+                log.exception("Publishing captures and metrics")
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The request's body. Raises RuntimeApiError once all of a body that is too large has been read.
+
+    It is read to its end because a client that is still sending would see a broken connection, not the error.
+    """
+    message = await receive()
+    if not message.get("more_body"):
+        chunks = [message.get("body", b"")]
+    else:
+        chunks, size = [message["body"]], len(message["body"])
+        while message.get("more_body"):
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size <= MAX_BODY_BYTES:
+                chunks.append(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise errors.body_too_large(size)
+    body = b"".join(chunks)
+    if len(body) > MAX_BODY_BYTES:
+        raise errors.body_too_large(len(body))
+    return body
+
+
+async def _send(
+    send: Send, status: int, content_type: str, body: bytes, request_id: str, extra: list[tuple[bytes, bytes]]
+) -> None:
+    headers = [
+        (b"content-type", content_type.encode("latin-1")),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(send: Send, error: RuntimeApiError, request_id: str) -> None:
+    extra = [(b"x-amzn-errortype", error.code.encode())]
+    await _send(send, error.status, "application/json", error.body(), request_id, extra)

@@ -1,0 +1,202 @@
+"""Data capture: what went in and out of an endpoint, as JSON lines in S3.
+
+Every captured request is appended to a spool file on disk *before* its answer is sent. The spool is laid out
+as S3 will be (`<spool>/<bucket>/<key>`), so a file left over by a killed process is uploaded as it is by the
+next one. Guaranteed: every answer a client has seen is captured exactly once, also when this process is
+killed; a captured request whose answer never arrived may be there too. Not guaranteed: what was captured in
+the seconds before the machine loses power, because the spool is not fsynced for every request.
+
+A file is uploaded 60 s after its first record, when the hour changes, when its endpoint goes, and on `flush`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from local_aws.serving import desired
+
+log = logging.getLogger(__name__)
+
+FILE_AGE = timedelta(seconds=60)
+PART = ".part"  # a spool file that still grows
+
+
+class ObjectStore(Protocol):
+    """The part of boto3's S3 client that is used."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: Any, ContentType: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One answered request. Content types are the headers as they were, None when there was none."""
+
+    endpoint: str
+    variant: str
+    request: bytes
+    request_type: str | None
+    response: bytes
+    response_type: str | None
+    event_id: str
+    inference_id: str | None = None
+    custom_attributes: str | None = None
+
+
+class _Open:
+    """A spool file that takes records; closed and renamed to its final name when it is complete."""
+
+    def __init__(self, folder: Path, started: datetime) -> None:
+        stamp = f"{started:%M-%S}-{started.microsecond // 1000:03d}"
+        self.started = started
+        self.final = folder / f"{stamp}-{uuid.uuid4()}.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: a record is with the operating system when write returns.
+        self.file = Path(f"{self.final}{PART}").open("ab", buffering=0)  # noqa: SIM115 - outlives this call
+
+    def close(self) -> None:
+        self.file.close()
+        Path(self.file.name).rename(self.final)
+
+
+class Capture:
+    """Records exchanges and brings them to S3. `record` runs on the event loop, the rest in a thread."""
+
+    def __init__(
+        self,
+        spool: Path,
+        store: ObjectStore,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.spool = spool
+        self.store = store
+        self.clock = clock
+        self.draw = draw
+        self._open: dict[tuple[str, str, str], _Open] = {}
+        self._lock = threading.Lock()
+        self._uploading = threading.Lock()
+        for left in spool.rglob(f"*{PART}"):  # of a process that was killed
+            _cut_half_line(left)
+            left.rename(left.with_name(left.name.removesuffix(PART)))
+
+    def record(self, settings: desired.Capture, exchange: Exchange) -> bool:
+        """Keeps one exchange, or not, as the sampling percentage has it. Returns whether it was kept."""
+        if self.draw() * 100 >= settings.percentage:
+            return False
+        now = self.clock()
+        line = json_line(settings, exchange, now)
+        key = (settings.destination, exchange.endpoint, exchange.variant)
+        with self._lock:
+            current = self._open.get(key)
+            if current is not None and _is_due(current, now):
+                self._open.pop(key).close()
+                current = None
+            if current is None:
+                current = self._open[key] = _Open(self._folder(key, now), now)
+            current.file.write(line)
+        return True
+
+    def flush(self, *, due_only: bool = False, endpoint: str | None = None) -> int:
+        """Completes open files (all, those of one endpoint, or those whose time has come) and uploads.
+
+        Returns the number of objects written. A file that cannot be uploaded stays for the next call.
+        """
+        now = self.clock()
+        with self._lock:
+            for key, file in list(self._open.items()):
+                if (not due_only or _is_due(file, now)) and endpoint in (None, key[1]):
+                    self._open.pop(key).close()
+        with self._uploading:
+            written = 0
+            for path in sorted(self.spool.rglob("*.jsonl")):
+                if not self._upload(path):
+                    break  # S3 is away: the rest would only wait for the same answer
+                written += 1
+            return written
+
+    def pending(self) -> int:
+        """How many spool files wait for their upload or still grow."""
+        return sum(1 for path in self.spool.rglob("*") if path.is_file())
+
+    def _upload(self, path: Path) -> bool:
+        bucket, *rest = path.relative_to(self.spool).parts
+        try:
+            with path.open("rb") as body:
+                self.store.put_object(
+                    Bucket=bucket, Key="/".join(rest), Body=body, ContentType="application/jsonlines"
+                )
+        except Exception as error:  # noqa: BLE001 - whatever S3 says, the records stay and are tried again
+            log.warning("Capture file s3://%s/%s cannot be written yet: %s", bucket, "/".join(rest), error)
+            return False
+        with self._lock:  # no new file may be opened in a folder that is being removed
+            path.unlink()
+            for folder in path.parents:
+                if folder == self.spool or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+        return True
+
+    def _folder(self, key: tuple[str, str, str], now: datetime) -> Path:
+        destination, endpoint, variant = key
+        parts = [part for part in destination.removeprefix("s3://").split("/") if part]
+        return self.spool.joinpath(*parts, endpoint, variant, f"{now:%Y/%m/%d/%H}")
+
+
+def json_line(settings: desired.Capture, exchange: Exchange, now: datetime) -> bytes:
+    """The record of one exchange: compact, in the key order of AWS's files, with its newline."""
+    data: dict[str, Any] = {}
+    if "Input" in settings.modes:
+        data["endpointInput"] = _side(settings, exchange.request_type, "INPUT", exchange.request)
+    if "Output" in settings.modes:
+        data["endpointOutput"] = _side(settings, exchange.response_type, "OUTPUT", exchange.response)
+    metadata: dict[str, Any] = {"eventId": exchange.event_id}
+    if exchange.inference_id:
+        metadata["inferenceId"] = exchange.inference_id
+    if exchange.custom_attributes:
+        metadata["customAttributes"] = [exchange.custom_attributes]
+    metadata["inferenceTime"] = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    record = {"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _side(settings: desired.Capture, content_type: str | None, mode: str, body: bytes) -> dict[str, str]:
+    name = (content_type or "").partition(";")[0].strip().lower()
+    encoding = (
+        "CSV"
+        if name in settings.csv_content_types
+        else "JSON"
+        if name in settings.json_content_types
+        else "BASE64"
+    )
+    try:
+        text = body.decode() if encoding != "BASE64" else base64.b64encode(body).decode()
+    except UnicodeDecodeError:
+        encoding, text = "BASE64", base64.b64encode(body).decode()
+    return {"observedContentType": content_type or "", "mode": mode, "data": text, "encoding": encoding}
+
+
+def _is_due(file: _Open, now: datetime) -> bool:
+    return now - file.started >= FILE_AGE or (now.hour, now.date()) != (
+        file.started.hour,
+        file.started.date(),
+    )
+
+
+def _cut_half_line(path: Path) -> None:
+    """Drops what follows the last newline: a record that was being written when the process was killed."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)

@@ -1,0 +1,137 @@
+"""What runs a variant's model: this very process, or a process of its own.
+
+In-house XGBoost models are data (UBJ, JSON), so they are hosted here, without a hop. Images with user code
+get their own process under the container contract; see `containers.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from local_aws.images import registry
+from local_aws.images.xgboost.serve_model import Model, ModelLoadError, load_model
+from local_aws.serving import desired
+from local_aws.serving.containers import Container
+
+# Above this a request is worth a thread: parsing and scoring it would hold up everybody else's.
+INLINE_BODY_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model gets to see of an invocation."""
+
+    body: bytes
+    content_type: str
+    accept: str
+    custom_attributes: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered. `custom_attributes` is what it returned in its own header, if anything."""
+
+    status: int
+    content_type: str
+    body: bytes
+    custom_attributes: str = ""
+
+
+class HostError(Exception):
+    """The model cannot be started; the message is what DescribeEndpoint's FailureReason should say."""
+
+
+class Host(Protocol):
+    """A model that can be started once, asked, and stopped."""
+
+    async def start(self) -> None: ...
+
+    async def invoke(self, request: Request) -> Answer: ...
+
+    async def stop(self) -> None: ...
+
+
+class InProcess:
+    """A model of the built-in XGBoost algorithm, loaded into this process."""
+
+    def __init__(self, variant: desired.Variant, executor: Executor) -> None:
+        self.variant = variant
+        self.executor = executor
+        self._model: Model | None = None
+
+    async def start(self) -> None:
+        environment = dict(self.variant.environment)
+        loop = asyncio.get_running_loop()
+        try:
+            self._model = await loop.run_in_executor(
+                self.executor, load_model, self.variant.model_dir, environment
+            )
+        except (ModelLoadError, OSError) as error:
+            raise HostError(str(error)) from error
+
+    async def invoke(self, request: Request) -> Answer:
+        assert self._model is not None, "asked before start"
+        arguments = (request.body, request.content_type, request.accept)
+        if len(request.body) <= INLINE_BODY_BYTES:
+            answer = self._model.answer(*arguments)
+        else:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self.executor, self._model.answer, *arguments)
+        return Answer(answer.status, answer.content_type, answer.body)
+
+    async def stop(self) -> None:
+        self._model = None
+
+
+class OwnProcess:
+    """A model behind the container contract."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+
+    async def start(self) -> None:
+        try:
+            await self.container.start()
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise HostError(str(error)) from error
+
+    async def invoke(self, request: Request) -> Answer:
+        headers = {"Content-Type": request.content_type, "Accept": request.accept}
+        if request.custom_attributes:
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = request.custom_attributes
+        status, answered, body = await self.container.post("/invocations", request.body, headers)
+        return Answer(
+            status,
+            answered.get("content-type", "application/octet-stream"),
+            body,
+            answered.get("x-amzn-sagemaker-custom-attributes", ""),
+        )
+
+    async def stop(self) -> None:
+        await self.container.stop()
+
+
+def host_for(variant: desired.Variant, *, folder: Path, python: str, executor: Executor) -> Host:
+    """The host of a variant. `folder`: scratch space for a process of its own.
+
+    Raises HostError when no command is known for the image.
+    """
+    environment = dict(variant.environment)
+    try:
+        command = registry.resolve(
+            variant.image,
+            "serving",
+            python=python,
+            base_dir=folder,
+            entrypoint=variant.entry,
+            environment=environment,
+        )
+    except registry.UnknownImage as error:
+        raise HostError(str(error)) from error
+    if command.in_process == "xgboost":
+        return InProcess(variant, executor)
+    return OwnProcess(Container(command.argv, command.env, folder, variant.model_dir))

@@ -1,0 +1,236 @@
+"""Training jobs: the container contract of /opt/ml, run as a process."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local_aws.images import registry
+from local_aws.processes import Exit
+
+from . import errors, inputs, jobs, metrics
+from .backend import Record, Service
+from .jobs import Outcome
+
+HOST = "algo-1"
+
+
+def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    errors.refuse(
+        request,
+        "DebugRuleConfigurations",
+        "ProfilerRuleConfigurations",
+        "TensorBoardOutputConfig",
+        "ServerlessJobConfig",
+        "MlflowConfig",
+        "ModelPackageConfig",
+    )
+    for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if not request.get(name):
+            path = name[0].lower() + name[1:]
+            raise errors.validation(
+                f"1 validation error detected: Value null at '{path}' failed to satisfy constraint: "
+                "Member must not be null"
+            )
+    algorithm = request["AlgorithmSpecification"]
+    errors.refuse(algorithm, "AlgorithmName")
+    _check_algorithm(algorithm)
+    resources = request["ResourceConfig"]
+    errors.refuse(resources, "InstanceGroups", "TrainingPlanArn")
+    jobs.check_instances(resources.get("InstanceCount"), resources.get("InstanceType"), "training job")
+    for channel in request.get("InputDataConfig", ()):
+        _check_channel(service, channel, request["RoleArn"])
+    _check_output(service, request["OutputDataConfig"]["S3OutputPath"])
+
+    record = copy.deepcopy({key: value for key, value in request.items() if key != "Tags"})
+    record["AlgorithmSpecification"]["MetricDefinitions"] = metrics.definitions(
+        algorithm["TrainingImage"], algorithm.get("MetricDefinitions", ())
+    )
+    record["TrainingJobArn"] = service.arn("training-job", request["TrainingJobName"])
+    record["ModelArtifacts"] = {}
+    jobs.submit(service, TRAINING, record, request.get("Tags"))
+    return {"TrainingJobArn": record["TrainingJobArn"]}
+
+
+def describe(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    return jobs.get(service, TRAINING, request["TrainingJobName"])
+
+
+def stop(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    jobs.stop(service, TRAINING, request["TrainingJobName"])
+    return {}
+
+
+def _check_algorithm(algorithm: dict[str, Any]) -> None:
+    if not algorithm.get("TrainingImage"):
+        raise errors.validation("AlgorithmSpecification names neither a TrainingImage nor an AlgorithmName.")
+    if algorithm["TrainingInputMode"] == "Pipe":
+        raise errors.unsupported("TrainingInputMode Pipe")
+    try:
+        registry.resolve(
+            algorithm["TrainingImage"], "training", entrypoint=algorithm.get("ContainerEntrypoint")
+        )
+    except registry.UnknownImage as error:
+        raise errors.validation(str(error)) from error
+
+
+def _check_channel(service: Service, channel: dict[str, Any], role_arn: str) -> None:
+    errors.refuse(channel["DataSource"], "FileSystemDataSource", "DatasetSource")
+    errors.refuse(channel, "ShuffleConfig")
+    if channel.get("InputMode") == "Pipe":
+        raise errors.unsupported(f"InputMode Pipe (channel {channel['ChannelName']})")
+    if channel.get("RecordWrapperType", "None") != "None":
+        raise errors.unsupported(f"RecordWrapperType {channel['RecordWrapperType']}")
+    inputs.check(service, _source(channel), role_arn)
+
+
+def _check_output(service: Service, uri: str) -> None:
+    bucket = inputs.split_uri(uri)[0]
+    if not service.context.objects.exists_bucket(bucket):
+        raise errors.validation(
+            f"The bucket of the output path {uri} does not exist: create s3://{bucket} first."
+        )
+
+
+def _source(channel: dict[str, Any]) -> inputs.Source:
+    s3 = channel["DataSource"]["S3DataSource"]
+    return inputs.Source(s3["S3Uri"], s3["S3DataType"], channel.get("CompressionType") == "Gzip")
+
+
+def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
+    """Lay out /opt/ml: configuration, channels, the folders that the job fills."""
+    config = base / "input" / "config"
+    for path in (config, base / "model", base / "output" / "data", base / "checkpoints"):
+        path.mkdir(parents=True)
+    channels: dict[str, dict[str, Any]] = {}
+    for channel in record.get("InputDataConfig", ()):
+        name = channel["ChannelName"]
+        channels[name] = {
+            "TrainingInputMode": channel.get(
+                "InputMode", record["AlgorithmSpecification"]["TrainingInputMode"]
+            ),
+            "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
+                "S3DataDistributionType", "FullyReplicated"
+            ),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+        }
+        if "ContentType" in channel:
+            channels[name]["ContentType"] = channel["ContentType"]
+        inputs.download(service, _source(channel), base / "input" / "data" / name)
+    _write(config / "hyperparameters.json", record.get("HyperParameters", {}))
+    _write(config / "inputdataconfig.json", channels)
+    _write(config / "resourceconfig.json", _resource_config(record))
+    checkpoints = record.get("CheckpointConfig")
+    if checkpoints:
+        local = checkpoints.get("LocalPath", "/opt/ml/checkpoints")
+        restored = Path(registry.rebase(local, base))
+        _write(config / "checkpointconfig.json", {**checkpoints, "LocalPath": str(restored)})
+        _restore_checkpoints(service, checkpoints["S3Uri"], restored)
+    algorithm = record["AlgorithmSpecification"]
+    return registry.resolve(
+        algorithm["TrainingImage"],
+        "training",
+        python=service.context.jobs_python,
+        base_dir=base,
+        entrypoint=algorithm.get("ContainerEntrypoint"),
+        arguments=algorithm.get("ContainerArguments"),
+        environment={
+            **record.get("Environment", {}),
+            "TRAINING_JOB_NAME": record["TrainingJobName"],
+            "TRAINING_JOB_ARN": record["TrainingJobArn"],
+        },
+    )
+
+
+def _resource_config(record: Record) -> dict[str, Any]:
+    instance_type = record["ResourceConfig"].get("InstanceType")
+    return {
+        "current_host": HOST,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": [HOST],
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}
+        ],
+        "network_interface_name": "lo",
+    }
+
+
+def _restore_checkpoints(service: Service, uri: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    bucket, prefix = inputs.split_uri(uri)
+    if next(iter(service.context.objects.list(bucket, prefix)), None) is not None:
+        inputs.download(service, inputs.Source(uri.rstrip("/") + "/"), folder)
+
+
+def _finish(service: Service, record: Record, base: Path, exit: Exit) -> Outcome:
+    """Publish what there is, then say how it ended. A failed job's model is not published: it is not a model."""
+    members = {"FinalMetricDataList": list(record.get("_metrics", {}).values())}
+    members.update(_times(service, record))
+    if exit.reason == "lost":
+        return jobs.ended_badly(exit)
+    output = record["OutputDataConfig"]
+    target = inputs.join_uri(output["S3OutputPath"], record["TrainingJobName"], "output")
+    if record.get("CheckpointConfig"):
+        config = json.loads((base / "input" / "config" / "checkpointconfig.json").read_text())
+        jobs.upload_folder(service, Path(config["LocalPath"]), config["S3Uri"])
+    if any((base / "output" / "data").iterdir()):
+        jobs.upload_archive(
+            service, base / "output" / "data", base / "output.tar.gz", f"{target}/output.tar.gz"
+        )
+    outcome = _outcome(record, base, exit)
+    if outcome.status != "Failed":
+        members["ModelArtifacts"] = {"S3ModelArtifacts": _publish_model(service, output, base, target)}
+    return Outcome(outcome.status, outcome.secondary, outcome.reason, members)
+
+
+def _outcome(record: Record, base: Path, exit: Exit) -> Outcome:
+    if exit.reason == "timed_out":
+        seconds = record["StoppingCondition"].get("MaxRuntimeInSeconds", TRAINING.max_runtime_seconds)
+        return Outcome(
+            "Stopped", "MaxRuntimeExceeded", f"The job ran longer than MaxRuntimeInSeconds ({seconds} s)."
+        )
+    if record["TrainingJobStatus"] == "Stopping":
+        return Outcome("Stopped", "Stopped")
+    if exit.reason == "exited" and exit.code == 0:
+        return Outcome("Completed", "Completed")
+    return jobs.ended_badly(exit, jobs.read_text(base / "output" / "failure", jobs.FAILURE_REASON_LENGTH))
+
+
+def _publish_model(service: Service, output: dict[str, Any], base: Path, target: str) -> str:
+    if output.get("CompressionType") == "NONE":
+        jobs.upload_folder(service, base / "model", f"{target}/model")
+        return f"{target}/model/"
+    return jobs.upload_archive(service, base / "model", base / "model.tar.gz", f"{target}/model.tar.gz")
+
+
+def _times(service: Service, record: Record) -> dict[str, Any]:
+    """Seconds are whole and at least 1, as AWS bills."""
+    if "TrainingStartTime" not in record:
+        return {}
+    seconds = max(1, round((service.now() - record["TrainingStartTime"]).total_seconds()))
+    return {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+
+
+def _on_line(service: Service, record: Record) -> Callable[[str], None]:
+    return metrics.Reader(service, record).feed
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2))
+
+
+TRAINING = jobs.Kind(
+    name="training-job",
+    status="TrainingJobStatus",
+    log_group="/aws/sagemaker/TrainingJobs",
+    started="TrainingStartTime",
+    ended="TrainingEndTime",
+    prepare=_prepare,
+    finish=_finish,
+    on_line=_on_line,
+    grace_seconds=120,
+)

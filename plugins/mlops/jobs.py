@@ -7,7 +7,8 @@ the first job that was asked the same and still runs, or has completed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,12 +85,13 @@ def claim(kind: JobKind, client: Any, request: Mapping[str, Any], name_of: Calla
 
 @dataclass
 class JobWatch:
-    """Looks at one job: its state, and the log lines that are new since the last look."""
+    """Looks at one job: its state, and the lines since the last look; `tail` are the last of all lines."""
 
     kind: JobKind
     name: str
     sagemaker: Any
     logs: Any
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_TAIL))
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> tuple[dict[str, Any], list[str]]:
@@ -113,6 +115,7 @@ class JobWatch:
                 lines += self._read(stream["logStreamName"])
         except self.logs.exceptions.ResourceNotFoundException:
             pass
+        self.tail.extend(lines)
         return lines
 
     def _read(self, stream: str) -> list[str]:
@@ -132,13 +135,12 @@ class JobWatch:
                 return lines
 
 
-def failure(kind: JobKind, job: Mapping[str, Any], tail: list[str]) -> str:
+def failure(kind: JobKind, job: Mapping[str, Any], tail: Iterable[str]) -> str:
     """One message for a job that did not complete: what, why in the job's own words, its last lines."""
     reason = job.get("ExitMessage") or job.get("FailureReason") or "no reason given"
     text = f"{kind.noun} job {job[kind.name_field]} ended {job[kind.status_field]}: {reason}"
-    if tail:
-        text += "\nIts last lines:\n  " + "\n  ".join(tail[-LOG_TAIL:])
-    return text
+    lines = "".join(f"\n  {line}" for line in tail)
+    return f"{text}\nIts last lines:{lines}" if lines else text
 
 
 def is_hopeless(job: Mapping[str, Any]) -> bool:

@@ -59,7 +59,7 @@ class SageMakerJobTrigger(BaseTrigger):
             for line in lines:
                 self.log.info(line)
             if not watch.is_running(job):
-                yield TriggerEvent({"job_name": self.job_name, "tail": lines})
+                yield TriggerEvent({"job_name": self.job_name, "tail": list(watch.tail)})
                 return
             await asyncio.sleep(self.poll_interval)
 

@@ -133,7 +133,7 @@ class _RestartableJob(SageMakerBaseOperator):
             for line in lines:
                 self.log.info(line)
             if not watch.is_running(job):
-                return job, lines
+                return job, list(watch.tail)
             time.sleep(self.poll_interval)
 
     def _finish(self, job: dict[str, Any], tail: list[str]) -> dict[str, Any]:

@@ -5,8 +5,8 @@
 Three servers, each a process of its own, are measured in turns with 1, 8 and 64 clients; each figure is the
 median of the rounds:
 
-* `bare`: the model behind the same ASGI server (uvicorn, uvloop, httptools): read the body, parse it, predict,
-  answer. No endpoint logic at all.
+* `bare`: the model behind the same ASGI server (uvicorn, uvloop, httptools): read the body, parse it,
+  predict, answer. No endpoint logic at all.
 * `endpoint`: the data plane: choice of the variant, metrics, errors, request ids.
 * `capture`: the same with every request captured.
 

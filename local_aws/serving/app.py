@@ -22,7 +22,7 @@ from local_aws.serving.capture import Capture, Exchange
 from local_aws.serving.errors import MAX_BODY_BYTES, RuntimeApiError
 from local_aws.serving.fleets import Fleets
 from local_aws.serving.hosts import Request
-from local_aws.serving.metrics import Metrics
+from local_aws.serving.metrics import Metrics, Sample
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +111,9 @@ class DataPlane:
         self, endpoint: str, body: bytes, headers: Headers, request_id: str, send: Send
     ) -> None:
         begun = time.perf_counter()
-        for name, meaning in NOT_SUPPORTED_HEADERS.items():
-            if name in headers:
-                raise errors.invalid(f"{meaning} is not supported by local AWS.")
+        if not NOT_SUPPORTED_HEADERS.keys().isdisjoint(headers):
+            meanings = [meaning for name, meaning in NOT_SUPPORTED_HEADERS.items() if name in headers]
+            raise errors.invalid(f"{', '.join(meanings)} is not supported by local AWS.")
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         attributes = headers.get(b"x-amzn-sagemaker-custom-attributes", b"").decode("latin-1")
         target = headers.get(b"x-amzn-sagemaker-target-variant")
@@ -140,7 +140,9 @@ class DataPlane:
                     custom_attributes=attributes or None,
                 ),
             )
-        self.metrics.record(choice.dimensions, answer.status, answered - asked, time.perf_counter() - begun)
+        self.metrics.record(
+            Sample(choice.dimensions, answer.status, answered - asked, time.perf_counter() - begun)
+        )
         if answer.status >= 400:
             text = answer.body.decode("utf-8", "replace")
             raise errors.model_error(endpoint, self.region, self.account, answer.status, text)

@@ -19,10 +19,9 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from local_aws.serving import desired
 
@@ -31,6 +30,10 @@ log = logging.getLogger(__name__)
 FILE_AGE = timedelta(seconds=60)
 PART = ".part"  # a spool file that still grows
 
+# Records are put together from quoted strings: json.dumps of the whole takes four times as long, which a
+# request that is answered in 0.2 ms would notice.
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class ObjectStore(Protocol):
     """The part of boto3's S3 client that is used."""
@@ -38,8 +41,7 @@ class ObjectStore(Protocol):
     def put_object(self, *, Bucket: str, Key: str, Body: Any, ContentType: str) -> Any: ...
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One answered request. Content types are the headers as they were, None when there was none."""
 
     endpoint: str
@@ -156,35 +158,35 @@ class Capture:
 
 def json_line(settings: desired.Capture, exchange: Exchange, now: datetime) -> bytes:
     """The record of one exchange: compact, in the key order of AWS's files, with its newline."""
-    data: dict[str, Any] = {}
+    sides = []
     if "Input" in settings.modes:
-        data["endpointInput"] = _side(settings, exchange.request_type, "INPUT", exchange.request)
+        sides.append(_side(settings, "Input", exchange.request_type, exchange.request))
     if "Output" in settings.modes:
-        data["endpointOutput"] = _side(settings, exchange.response_type, "OUTPUT", exchange.response)
-    metadata: dict[str, Any] = {"eventId": exchange.event_id}
+        sides.append(_side(settings, "Output", exchange.response_type, exchange.response))
+    metadata = f'"eventId":{_quote(exchange.event_id)}'
     if exchange.inference_id:
-        metadata["inferenceId"] = exchange.inference_id
+        metadata += f',"inferenceId":{_quote(exchange.inference_id)}'
     if exchange.custom_attributes:
-        metadata["customAttributes"] = [exchange.custom_attributes]
-    metadata["inferenceTime"] = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-    record = {"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        metadata += f',"customAttributes":[{_quote(exchange.custom_attributes)}]'
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f'{{"captureData":{{{",".join(sides)}}},"eventMetadata":{{{metadata},"inferenceTime":"{time}"}},'
+        '"eventVersion":"0"}\n'
+    ).encode()
 
 
-def _side(settings: desired.Capture, content_type: str | None, mode: str, body: bytes) -> dict[str, str]:
+def _side(settings: desired.Capture, side: str, content_type: str | None, body: bytes) -> str:
     name = (content_type or "").partition(";")[0].strip().lower()
-    encoding = (
-        "CSV"
-        if name in settings.csv_content_types
-        else "JSON"
-        if name in settings.json_content_types
-        else "BASE64"
-    )
+    encoding = "CSV" if name in settings.csv_content_types else "BASE64"
+    encoding = "JSON" if name in settings.json_content_types else encoding
     try:
         text = body.decode() if encoding != "BASE64" else base64.b64encode(body).decode()
     except UnicodeDecodeError:
         encoding, text = "BASE64", base64.b64encode(body).decode()
-    return {"observedContentType": content_type or "", "mode": mode, "data": text, "encoding": encoding}
+    return (
+        f'"endpoint{side}":{{"observedContentType":{_quote(content_type or "")},"mode":"{side.upper()}",'
+        f'"data":{_quote(text)},"encoding":"{encoding}"}}'
+    )
 
 
 def _is_due(file: _Open, now: datetime) -> bool:

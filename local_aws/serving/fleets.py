@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired
 from local_aws.serving.errors import RuntimeApiError, endpoint_not_found, invalid, not_ready
-from local_aws.serving.hosts import Answer, Host, HostError, Request
+from local_aws.serving.hosts import Host, HostError, Request
 from local_aws.serving.metrics import Dimensions
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from local_aws.images import registry
+from local_aws.images.xgboost.payload import Answer
 from local_aws.images.xgboost.serve_model import Model, ModelLoadError, load_model
 from local_aws.serving import desired
 from local_aws.serving.containers import Container
@@ -21,23 +21,12 @@ from local_aws.serving.containers import Container
 INLINE_BODY_BYTES = 32 * 1024
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What a model gets to see of an invocation."""
 
     body: bytes
     content_type: str
     accept: str
-    custom_attributes: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model answered. `custom_attributes` is what it returned in its own header, if anything."""
-
-    status: int
-    content_type: str
-    body: bytes
     custom_attributes: str = ""
 
 
@@ -77,11 +66,9 @@ class InProcess:
         assert self._model is not None, "asked before start"
         arguments = (request.body, request.content_type, request.accept)
         if len(request.body) <= INLINE_BODY_BYTES:
-            answer = self._model.answer(*arguments)
-        else:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self.executor, self._model.answer, *arguments)
-        return Answer(answer.status, answer.content_type, answer.body)
+            return self._model.answer(*arguments)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, self._model.answer, *arguments)
 
     async def stop(self) -> None:
         self._model = None

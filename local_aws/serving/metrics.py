@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -51,66 +52,63 @@ class Statistic:
         self.low = min(self.low, value)
         self.high = max(self.high, value)
 
-    def merge(self, other: Statistic) -> None:
-        self.count += other.count
-        self.total += other.total
-        self.low = min(self.low, other.low)
-        self.high = max(self.high, other.high)
+
+class Sample(NamedTuple):
+    """One invocation: the HTTP status the model gave, and seconds."""
+
+    dimensions: tuple[Dimensions, ...]
+    status: int
+    model_seconds: float
+    total_seconds: float
 
 
 class Metrics:
-    """`record` is called on the event loop, `flush` from a thread."""
+    """`record` is called on the event loop for every request and only notes it; `flush` runs in a thread."""
 
     def __init__(
         self, store: MetricStore, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.store = store
         self.clock = clock
+        self._samples: deque[Sample] = deque()
         self._values: dict[tuple[Dimensions, str], Statistic] = {}
-        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
 
-    def record(
-        self, dimensions: tuple[Dimensions, ...], status: int, model_seconds: float, total_seconds: float
-    ) -> None:
-        """One invocation, under each of its dimension sets. `status`: HTTP status that the model gave."""
-        values = {
-            "Invocations": 1.0,
-            "Invocation4XXErrors": float(400 <= status < 500),
-            "Invocation5XXErrors": float(status >= 500),
-            "ModelLatency": model_seconds * 1e6,
-            "OverheadLatency": max(total_seconds - model_seconds, 0.0) * 1e6,
-        }
-        with self._lock:
-            for key in dimensions:
-                for name, value in values.items():
-                    statistic = self._values.get((key, name))
-                    if statistic is None:
-                        statistic = self._values[key, name] = Statistic()
-                    statistic.add(value)
+    def record(self, sample: Sample) -> None:
+        self._samples.append(sample)
 
     def flush(self) -> int:
-        """Publishes what has been added up; returns how many datums. What fails is kept for next time."""
-        with self._lock:
-            waiting, self._values = list(self._values.items()), {}
-        sent = 0
-        while waiting:
-            batch = waiting[:DATUMS_AT_ONCE]
-            now = self.clock()
-            datums = [_datum(dimensions, name, value, now) for (dimensions, name), value in batch]
-            try:
-                self.store.put_metric_data(Namespace=NAMESPACE, MetricData=datums)
-            except Exception as error:  # noqa: BLE001 - an endpoint goes on serving while CloudWatch is away
-                log.warning("Metrics cannot be published yet: %s", error)
-                self._keep(waiting)
-                break
-            sent += len(batch)
-            waiting = waiting[DATUMS_AT_ONCE:]
-        return sent
+        """Publishes what was recorded; returns how many datums. What fails is kept and added to next time."""
+        with self._flushing:
+            self._add_up()
+            sent = 0
+            while self._values:
+                batch = list(self._values.items())[:DATUMS_AT_ONCE]
+                now = self.clock()
+                datums = [_datum(dimensions, name, value, now) for (dimensions, name), value in batch]
+                try:
+                    self.store.put_metric_data(Namespace=NAMESPACE, MetricData=datums)
+                except Exception as error:  # noqa: BLE001 - endpoints go on serving while CloudWatch is away
+                    log.warning("Metrics cannot be published yet: %s", error)
+                    break
+                sent += len(batch)
+                for key, _ in batch:
+                    del self._values[key]
+            return sent
 
-    def _keep(self, unsent: list[tuple[tuple[Dimensions, str], Statistic]]) -> None:
-        with self._lock:
-            for key, statistic in unsent:
-                self._values.setdefault(key, Statistic()).merge(statistic)
+    def _add_up(self) -> None:
+        for _ in range(len(self._samples)):  # what is recorded meanwhile is for the next time
+            dimensions, status, model_seconds, total_seconds = self._samples.popleft()
+            values = (
+                ("Invocations", 1.0),
+                ("Invocation4XXErrors", float(400 <= status < 500)),
+                ("Invocation5XXErrors", float(status >= 500)),
+                ("ModelLatency", model_seconds * 1e6),
+                ("OverheadLatency", max(total_seconds - model_seconds, 0.0) * 1e6),
+            )
+            for key in dimensions:
+                for name, value in values:
+                    self._values.setdefault((key, name), Statistic()).add(value)
 
 
 def _datum(dimensions: Dimensions, name: str, statistic: Statistic, now: datetime) -> dict[str, Any]:

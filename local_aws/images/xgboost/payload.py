@@ -7,8 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,15 @@ ACCEPTED = (CSV, JSON, JSON_LINES)
 
 DELIMITERS = ",;\t| "
 SNIFFED_CHARACTERS = 512
+
+
+class Answer(NamedTuple):
+    """A model's answer to a request. `custom_attributes`: what it returned in its own header, if anything."""
+
+    status: int
+    content_type: str
+    body: bytes
+    custom_attributes: str = ""
 
 
 class PayloadError(Exception):
@@ -176,12 +184,3 @@ def encode_selected(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], acce
 def _plain(value: Any) -> Any:
     """float32 -> the Python float that prints as shortly; an array -> a list of them."""
     return [_plain(element) for element in value] if np.ndim(value) else float(str(value))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer of the model."""
-
-    status: int
-    content_type: str
-    body: bytes

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import BinaryIO, Protocol
 
+from local_aws.environment import client_environment
 from local_aws.processes import Supervisor
 
 
@@ -76,13 +77,13 @@ class Objects(Protocol):
     def download_prefix(self, bucket: str, prefix: str, dest: Path) -> int:
         """Copy every object under `prefix` below `dest`, named by what follows the prefix; return how many.
 
-        A prefix that is exactly one object's key gives that object's last path component. Copies, never links,
-        so a job cannot change a stored object. Raises ValueError naming the key when a key would leave `dest`
-        (`..`, absolute) or when one key is both a file and a folder.
+        A prefix that is exactly one object's key gives that object's last path component. Copies, never
+        links, so a job cannot change a stored object. Raises ValueError naming the key when a key would
+        leave `dest` (`..`, absolute) or when one key is both a file and a folder.
         """
 
     def upload_tree(self, src: Path, bucket: str, prefix: str) -> int:
-        """Store every regular file below `src` as prefix/relative/path; return how many. Links are not followed."""
+        """Store every regular file below `src` as prefix/relative/path; return how many. Links are left."""
 
 
 class State(Protocol):
@@ -136,14 +137,3 @@ class Context:
     def client_environment(self) -> dict[str, str]:
         """The variables with which any stock AWS client talks to this local AWS."""
         return client_environment(self.port, self.runtime_port, self.region)
-
-
-def client_environment(port: int, runtime_port: int, region: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{runtime_port}",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": region,
-        "AWS_REGION": region,
-    }

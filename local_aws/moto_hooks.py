@@ -1,18 +1,34 @@
 """Every place where this project reaches into moto, in one module.
 
-moto's internals are not a stable interface: the version is pinned exactly, and tests/contracts/boto3 guard what
-is used here. Services call `replace_backend`, `replace_responses` and `not_supported` from their `install`.
+moto's internals are not a stable interface: the version is pinned exactly, and tests/contracts/boto3 guard
+what is used here. Services call `replace_backend`, `replace_responses` and `not_supported` from their `install`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
+import os
+import sys
 from types import ModuleType
 from typing import Any
 
+# Read by moto when it is imported. No CORS: a page in a browser must not read from, or write to, this server.
+os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+os.environ.setdefault("MOTO_ACCOUNT_ID", "123456789012")
+
 from moto import backends
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.core import utils
 from moto.core.base_backend import BackendDict, BaseBackend
+from moto.core.common_models import BaseModel
 from moto.core.responses import BaseResponse
+from moto.iam.access_control import IAMPolicy
+from moto.s3 import models as s3_models
+
+Backends = dict[str, dict[str, BaseBackend]]  # account -> region -> backend
 
 _refused: dict[str, set[str]] = {}
 
@@ -21,11 +37,10 @@ def replace_backend(service: str, cls: type[BaseBackend]) -> BackendDict[Any]:
     """Make `cls` the backend of a service, for every account and region; return the dict that holds them.
 
     The dict's identity stays, so moto modules that read this service's backend see the replacement.
-    `service` is moto's name ("s3", "glue", "sagemaker", "awslambda" is "lambda" ...).
+    `service` is boto3's name ("s3", "glue", "sagemaker", "sagemaker-runtime" ...).
     """
-    backend_dict = backends.get_backend(service)  # type: ignore[call-overload]
-    urls = _urls(service)
-    cls._url_module = urls  # type: ignore[assignment]  # moto derives it from the class's module
+    backend_dict = backend_dict_of(service)
+    cls._url_module = _urls(service)  # type: ignore[assignment]  # moto derives it from the class's module
     backend_dict.backend = cls
     backend_dict.clear()
     return backend_dict
@@ -46,14 +61,160 @@ def replace_responses(service: str, cls: type[BaseResponse]) -> None:
 
 def not_supported(service: str, operation: str) -> None:
     """Refuse an operation that moto would answer without doing it (501 UnsupportedOperation, naming it)."""
-    _refused.setdefault(service, set()).add(operation)
+    _refused.setdefault(module_name(service), set()).add(operation)
 
 
-def is_refused(service: str, operation: str) -> bool:
-    return operation in _refused.get(service, ())
+def refused(service: str) -> set[str]:
+    return _refused.get(module_name(service), set())
+
+
+def module_name(service: str) -> str:
+    """moto's package for a service: "lambda" -> "awslambda", "sagemaker-runtime" -> "sagemakerruntime"."""
+    name = service.replace("-", "")
+    return backends.ALT_SERVICE_NAMES.get(name, name)
+
+
+def backend_dict_of(service: str) -> BackendDict[Any]:
+    return backends.get_backend(service)  # type: ignore[call-overload,no-any-return]
+
+
+def leave_conditional_bucket_statements() -> None:
+    """Bucket policies are stored and, as far as they have no condition, enforced. moto enforces a statement as
+    if its condition were not there, by which "deny what is not TLS" would deny everything on loopback."""
+    judge = s3_models.FakeBucket.get_permission
+
+    def without_conditions(self: s3_models.FakeBucket, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return judge(self, action, resource)
+        policy = json.loads(self.policy)
+        statements = [s for s in policy.get("Statement", []) if not s.get("Condition")]
+        kept = IAMPolicy(json.dumps({**policy, "Statement": statements}))
+        return kept.is_action_permitted(action, resource)
+
+    s3_models.FakeBucket.get_permission = without_conditions  # type: ignore[method-assign]
+
+
+def refuse_unknown_resource_types() -> None:
+    """A CloudFormation type that nobody implements is an error before anything is made or changed; moto would
+    skip it with a warning and call the stack complete. A resource whose condition is false may be of any type,
+    so that one template serves AWS and local AWS."""
+    load, update = parsing.ResourceMap.load, parsing.ResourceMap.update
+
+    def strict_load(self: parsing.ResourceMap) -> None:
+        load(self)
+        unknown = {
+            resource["Type"]
+            for resource in self._resource_json_map.values()
+            if self.lazy_condition_map.get(resource.get("Condition"), True)
+            and not resource["Type"].startswith("Custom::")
+            and resource["Type"] not in [*parsing.NULL_MODELS, *parsing.get_model_map()]
+        }
+        if unknown:
+            raise ValidationError(
+                message=f"Template format error: Unrecognized resource types: {sorted(unknown)} "
+                "(local AWS does not support them)"
+            )
+
+    def strict_update(
+        self: parsing.ResourceMap, template: dict[str, Any], parameters: dict[str, Any] | None = None
+    ) -> None:
+        parsing.ResourceMap(
+            self.stack_id,
+            str(self["AWS::StackName"]),
+            parameters or self.input_parameters,
+            self.tags,
+            self._region_name,
+            self._account_id,
+            template,
+            self.cross_stack_resources,
+        ).load()
+        update(self, template, parameters)
+
+    parsing.ResourceMap.load = strict_load  # type: ignore[method-assign]
+    parsing.ResourceMap.update = strict_update  # type: ignore[method-assign]
 
 
 def _urls(service: str) -> ModuleType:
-    module_name = backends.get_backend(service).backend.__module__  # type: ignore[call-overload]
-    package = "moto." + service if not module_name.startswith("moto.") else module_name.rsplit(".", 1)[0]
-    return importlib.import_module(package + ".urls")
+    return importlib.import_module(f"moto.{module_name(service)}.urls")
+
+
+# State: what a snapshot holds, and how it names what belongs to another service.
+
+
+def services_in_use() -> dict[str, BackendDict[Any]]:
+    """moto's package name -> backends, of every service of which a backend exists."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        package = name.removeprefix("moto.").removesuffix(".models")
+        if name == f"moto.{package}.models" and "." not in package and package != "moto_api":
+            for value in vars(module).values():
+                if isinstance(value, BackendDict) and any(value.values()) and _urls_of(value) == package:
+                    found[package] = value
+    return found
+
+
+def _urls_of(backend_dict: BackendDict[Any]) -> str:
+    """Package that defines a backend dict: its class may have been replaced, its `_url_module` names moto's."""
+    for regions in backend_dict.values():
+        for backend in regions.values():
+            return str(backend._url_module.__name__).split(".")[1]
+    return ""
+
+
+def get_backends(service: str) -> Backends:
+    return {account: dict(regions) for account, regions in backend_dict_of(service).items()}
+
+
+def put_backends(service: str, content: Backends) -> None:
+    backend_dict = backend_dict_of(service)
+    for account, regions in content.items():
+        for region, backend in regions.items():
+            backend_dict[account][region] = backend
+
+
+def backend_reference(backend: BaseBackend) -> tuple[str, ...] | None:
+    for service, backend_dict in services_in_use().items():
+        for account, region, candidate in backend_dict.iter_backends():
+            if candidate is backend:
+                return ("backend", service, account, region)
+    return None
+
+
+def bucket_reference(obj: Any) -> tuple[str, ...] | None:
+    """CloudFormation's stacks hold the buckets they made; those are stored by S3."""
+    from moto.s3.models import FakeBucket
+
+    return ("bucket", obj.account_id, obj.partition, obj.name) if isinstance(obj, FakeBucket) else None
+
+
+def resolve_reference(reference: tuple[str, ...]) -> Any:
+    kind, *where = reference
+    if kind == "backend":
+        service, account, region = where
+        return backend_dict_of(service)[account][region]
+    account, partition, name = where
+    return backend_dict_of("s3")[account][partition].buckets.get(name)
+
+
+# Speed and memory.
+
+
+def make_fit_for_a_long_life() -> None:
+    """moto is made for tests of a second: keep its look-ups, and let it forget the objects it no longer uses."""
+    backends.list_of_moto_modules = functools.cache(lambda: frozenset(_list_of_modules()))
+    responses = importlib.import_module("moto.core.responses")
+    responses.method_names_from_class = functools.cache(  # type: ignore[attr-defined]
+        lambda cls: frozenset(utils.method_names_from_class(cls))
+    )
+    responses.camelcase_to_underscores = functools.cache(utils.camelcase_to_underscores)  # type: ignore[attr-defined]
+    BaseModel.__new__ = staticmethod(_untracked)  # type: ignore[method-assign,assignment]
+    iam = importlib.import_module("moto.iam.models")
+    iam.mark_account_as_visited = lambda **_: None  # type: ignore[attr-defined]
+
+
+_list_of_modules = backends.list_of_moto_modules
+
+
+def _untracked(cls: type[Any], *_: Any, **__: Any) -> Any:
+    """BaseModel.__new__ without its list of every instance ever made, which only moto's test reset reads."""
+    return object.__new__(cls)

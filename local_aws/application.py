@@ -1,0 +1,78 @@
+"""Puts local AWS together: state, S3, logs, supervisor, services, front door; starts and stops it in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cheroot.wsgi
+
+from local_aws import moto_hooks, services
+from local_aws.context import Context
+from local_aws.environment import client_environment
+from local_aws.processes import Supervisor
+from local_aws.server import Application, PortTaken, make_server
+from local_aws.services import logs, s3
+from local_aws.state import Blobs, Database, Snapshots, log_events, snapshots
+
+log = logging.getLogger(__name__)
+
+ACCOUNT = "123456789012"
+
+
+class CannotStart(RuntimeError):
+    """The message says why and what to do."""
+
+
+@dataclass
+class LocalAws:
+    context: Context
+    databases: list[Database]
+    server: cheroot.wsgi.Server
+    thread: threading.Thread = field(init=False)
+
+    def start(self) -> None:
+        self.thread = threading.Thread(target=self.server.serve, name="front door", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Jobs first, while the API still answers them; then the front door; then the files."""
+        self.context.supervisor.shutdown()
+        self.server.stop()
+        self.thread.join(timeout=10)
+        for database in self.databases:
+            database.close()
+
+
+def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python: Path) -> LocalAws:
+    """Everything, ready to start. Raises CannotStart."""
+    moto_hooks.make_fit_for_a_long_life()
+    blobs = Blobs(data_dir / "objects")
+    database = Database(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
+    events = Database(data_dir / "logs.sqlite", log_events.SCHEMA)
+    state = Snapshots(database)
+    objects = s3.prepare(ACCOUNT, database, blobs, state)
+    sink = logs.prepare(log_events.LogEvents(events), ACCOUNT, region, state)
+    supervisor = Supervisor(data_dir / "jobs", sink, client_environment(port, runtime_port, region))
+    context = Context(
+        data_dir=data_dir,
+        region=region,
+        account=ACCOUNT,
+        port=port,
+        runtime_port=runtime_port,
+        jobs_python=jobs_python,
+        supervisor=supervisor,
+        objects=objects,
+        state=state,
+        logs=sink,
+        clock=lambda: datetime.now(UTC),
+    )
+    try:
+        server = make_server(Application(context, state, blobs), port)
+    except PortTaken as error:
+        raise CannotStart(str(error)) from error
+    services.install(context, state.restore)
+    return LocalAws(context, [database, events], server)

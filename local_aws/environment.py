@@ -1,0 +1,14 @@
+"""The variables with which a stock AWS client talks to local AWS."""
+
+from __future__ import annotations
+
+
+def client_environment(port: int, runtime_port: int, region: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{runtime_port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+    }

@@ -1,0 +1,235 @@
+"""The front door: one port on the loopback interface, moto's dispatcher behind cheroot's threads.
+
+A request passes: host check -> our own pages and the data plane -> body read to the end (large ones to disk) ->
+the one lock -> moto -> state committed -> answer sent. Only the transfer of bodies happens outside the lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import re
+import sqlite3
+import urllib.parse
+from collections.abc import Callable, Iterable
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+import cheroot.server
+import cheroot.wsgi
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_for_header
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from local_aws import __version__, aws_errors, moto_hooks
+from local_aws.context import Context
+from local_aws.services.s3.body import spooled_body
+from local_aws.state import Blobs, Snapshots
+
+log = logging.getLogger(__name__)
+
+THREADS = 24
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+READ_PREFIXES = (
+    "BatchGet", "Check", "Describe", "Estimate", "Filter", "Get", "Head", "List", "Lookup", "Query", "Scan",
+    "Search", "Select", "Simulate", "Test", "Validate",
+)  # fmt: skip
+# Requests that change other services too: everything that has changed is stored after them.
+REACHES_FURTHER = {"cloudformation", "events", "s3", "scheduler", "sns", "stepfunctions"}
+INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")
+LOCAL_HOST = re.compile(
+    r"^(127\.0\.0\.1|localhost|\[::1\]|[a-z0-9.-]+\.(localhost|amazonaws\.com))(:\d+)?$", re.I
+)
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
+
+
+class Application:
+    """The WSGI application."""
+
+    def __init__(self, context: Context, state: Snapshots, blobs: Blobs) -> None:
+        self._context = context
+        self._state = state
+        self._blobs = blobs
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not LOCAL_HOST.match(environ.get("HTTP_HOST", "")):
+            return _plain(start_response, "403 Forbidden", "this server answers to local host names only")
+        if path.startswith("/-/"):
+            return self._own_page(path, start_response)
+        if path.startswith("/moto-api"):
+            return _plain(start_response, "404 Not Found", "not served")
+        if INVOCATION.match(path):
+            return self._to_data_plane(environ, start_response)
+        app = self._moto.get_application(environ)
+        service: str = app.service  # type: ignore[attr-defined]
+        try:
+            with spooled_body(environ, service, self._blobs):
+                return self._answer(app, service, environ, start_response)
+        except Exception as error:
+            return self._failure(error, service, environ, start_response)
+
+    def _answer(
+        self, app: Any, service: str, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        operation = aws_errors.operation_name(service, environ)
+        if operation in moto_hooks.refused(service):
+            raise NotImplementedError
+        held: list[Any] = []
+
+        def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ARG001
+            held[:] = [status, headers]
+
+        with self._state.lock(service):
+            body = app(environ, hold)
+            if not _only_reads(operation, environ["REQUEST_METHOD"]):
+                if service in REACHES_FURTHER:
+                    self._state.commit_all()
+                else:
+                    self._state.commit(service)
+        if held[0].startswith("404") and ("Content-Type", "text/html; charset=utf-8") in held[1]:
+            raise NotImplementedError  # Flask's page for a URL that moto does not route
+        start_response(*held)
+        return body  # type: ignore[no-any-return]
+
+    def _failure(
+        self, error: Exception, service: str, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        operation = aws_errors.operation_name(service, environ)
+        if isinstance(error, aws_errors.AwsError):
+            answer = error
+        elif isinstance(error, NotImplementedError):
+            answer = aws_errors.unsupported(service, operation, str(error))
+        elif _disk_is_full(error):
+            self._blobs.discard_all_now()
+            answer = aws_errors.disk_full(self._context.data_dir)
+        else:
+            log.exception("%s.%s failed", service, operation)
+            answer = aws_errors.internal(service, operation, error)
+        return aws_errors.render(answer, service, environ, start_response)
+
+    def _own_page(self, path: str, start_response: StartResponse) -> Iterable[bytes]:
+        if path != "/-/health":
+            return _plain(start_response, "404 Not Found", "not served")
+        jobs = [
+            {"id": row.id, "pid": row.pid, "cpu": row.cpu, "rss": row.rss, "started": row.started.isoformat(),
+             "log_group": row.log_group, "log_stream": row.log_stream}
+            for row in self._context.supervisor.list()
+        ]  # fmt: skip
+        page = {
+            "version": __version__,
+            "services": sorted(moto_hooks.services_in_use()),
+            "data_dir": str(self._context.data_dir),
+            "jobs": jobs,
+        }
+        return _send(start_response, "200 OK", "application/json", json.dumps(page).encode())
+
+    def _to_data_plane(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Invocations that came to this port: passed on as they are."""
+        headers = {
+            name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")
+        }
+        if "CONTENT_TYPE" in environ:
+            headers["Content-Type"] = environ["CONTENT_TYPE"]
+        url = urllib.parse.quote(environ["PATH_INFO"], encoding="latin-1")
+        if environ["QUERY_STRING"]:
+            url += "?" + environ["QUERY_STRING"]
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        connection = HTTPConnection("127.0.0.1", self._context.runtime_port, timeout=70)
+        try:
+            connection.request(environ["REQUEST_METHOD"], url, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, HTTPException) as error:
+            answer = aws_errors.AwsError(
+                "ServiceUnavailable", f"the data plane on port {self._context.runtime_port}: {error}", 503
+            )
+            return aws_errors.render(answer, "sagemakerruntime", environ, start_response)
+        finally:
+            connection.close()
+        kept = [(name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP]
+        start_response(f"{response.status} {response.reason}", [*kept, ("Content-Length", str(len(content)))])
+        return [content]
+
+
+def _only_reads(operation: str | None, method: str) -> bool:
+    if operation is None:
+        return method in ("GET", "HEAD", "OPTIONS")
+    return operation.startswith(READ_PREFIXES)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+    return _send(start_response, status, "text/plain", text.encode() + b"\n")
+
+
+def _send(start_response: StartResponse, status: str, kind: str, content: bytes) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+class _HeaderReader(cheroot.server.HeaderReader):
+    """Keeps the underscores and the spelling of user metadata, which S3 gives back as it was sent."""
+
+    def _transform_key(self, key_name: bytes) -> bytes:
+        name = key_name.strip()
+        return name if name.lower().startswith(b"x-amz-meta-") else name.title()
+
+
+class _Request(cheroot.server.HTTPRequest):
+    header_reader = _HeaderReader()
+
+
+class _Connection(cheroot.server.HTTPConnection):
+    RequestHandlerClass = _Request
+
+
+class _Gateway(cheroot.wsgi.Gateway_10):
+    version = ("local", 0)  # a key of its own: cheroot finds gateways by version
+
+    def get_environ(self) -> Environ:
+        environ: Environ = super().get_environ()
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        names = [
+            name.decode("latin-1") for name in self.req.inheaders if name.lower().startswith(b"x-amz-meta-")
+        ]
+        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {
+            environ_key_for_header(name): name for name in names if "_" in name
+        }
+        return environ
+
+
+class PortTaken(RuntimeError):
+    """Another program listens on the port; the message names it."""
+
+
+def make_server(application: Application, port: int) -> cheroot.wsgi.Server:
+    """Bind the port and return the server, ready to `serve()`. Raises PortTaken."""
+    server = cheroot.wsgi.Server(
+        ("127.0.0.1", port),
+        application,
+        numthreads=THREADS,
+        timeout=60,
+        request_queue_size=128,
+        shutdown_timeout=5,
+    )
+    server.ConnectionClass = _Connection
+    server.gateway = _Gateway
+    server.server_name = "local-aws"
+    try:
+        server.prepare()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE or "Errno 98" in str(error) or "in use" in str(error):
+            raise PortTaken(
+                f"port {port} is taken by another program; choose another one with --port"
+            ) from error
+        raise
+    return server

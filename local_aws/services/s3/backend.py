@@ -1,0 +1,118 @@
+"""S3: moto's backend and its requests, over blobs and a journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.s3.exceptions import MissingKey, NoSuchUpload
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend, s3_backends
+from moto.s3.responses import S3Response
+
+from local_aws import aws_errors
+from local_aws.services.s3.body import ENVIRON_KEY, Body
+from local_aws.services.s3.journal import Journal
+from local_aws.services.s3.keys import BlobKey, Reference
+
+
+class DurableS3Backend(S3Backend):
+    journal: Journal  # set once, by install()
+
+    def create_bucket(self, bucket_name: str, *args: Any, **kwargs: Any) -> FakeBucket:
+        bucket = super().create_bucket(bucket_name, *args, **kwargs)
+        self.journal.attach(bucket)
+        self.journal.buckets_changed = True
+        return bucket
+
+    def delete_bucket(self, bucket_name: str) -> FakeBucket | None:
+        self.journal.buckets_changed = True
+        return super().delete_bucket(bucket_name)
+
+    def know_bucket(self, bucket: FakeBucket) -> None:
+        s3_backends.bucket_accounts[bucket.name] = (bucket.partition, bucket.account_id)
+
+    def upload_part(self, bucket_name: str, multipart_id: str, part_id: int, value: Any) -> FakeKey:
+        self._upload(bucket_name, multipart_id)
+        self.journal.parts.add((bucket_name, multipart_id, part_id))
+        return super().upload_part(bucket_name, multipart_id, part_id, value)
+
+    def upload_part_copy(
+        self,
+        dest_bucket_name: str,
+        multipart_id: str,
+        part_id: int,
+        src_bucket_name: str,
+        src_key_name: str,
+        src_version_id: str | None,
+        start_byte: int | None,
+        end_byte: int | None,
+    ) -> FakeKey:
+        source = self.get_object(src_bucket_name, src_key_name, version_id=src_version_id)
+        if not isinstance(source, BlobKey):
+            raise MissingKey(key=src_key_name)
+        data: Reference = source.by_reference().value
+        if start_byte is not None and end_byte is not None:
+            data = data[start_byte : end_byte + 1]
+        return self.upload_part(dest_bucket_name, multipart_id, part_id, data)
+
+    def complete_multipart_upload(self, bucket_name: str, multipart_id: str, body: Any) -> FakeKey | None:
+        self._upload(bucket_name, multipart_id)
+        return super().complete_multipart_upload(bucket_name, multipart_id, body)
+
+    def copy_object(self, src_key: FakeKey, *args: Any, **kwargs: Any) -> None:
+        assert isinstance(src_key, BlobKey)
+        super().copy_object(src_key.by_reference(), *args, **kwargs)
+
+    def _upload(self, bucket_name: str, multipart_id: str) -> FakeMultipart:
+        try:
+            return self.get_bucket(bucket_name).multiparts[multipart_id]
+        except KeyError:
+            raise NoSuchUpload(upload_id=multipart_id) from None
+
+
+class DurableS3Response(S3Response):
+    _gives_object = False
+
+    def setup_class(self, request: Any, full_url: str | None = None, headers: Any = None) -> None:  # type: ignore[override]
+        super().setup_class(request, full_url, headers)
+        self.received: Body | None = request.environ.get(ENVIRON_KEY)
+        if self.received is not None:
+            self.body = self.received
+
+    def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
+        status, response_headers, content = self._named(super().key_response, request, full_url, headers)
+        if request.method not in ("GET", "HEAD"):
+            # Tags, ACL, retention: changes that a key's store does not see.
+            DurableS3Backend.journal.changed.add((self.bucket_name, self.parse_key_name()))
+        if isinstance(content, Reference):
+            content = content.open()
+        return status, response_headers, content
+
+    def bucket_response(self, request: Any, full_url: str, headers: Any) -> Any:
+        return self._named(super().bucket_response, request, full_url, headers)
+
+    def get_object(self) -> Any:
+        self._gives_object = True
+        return super().get_object()
+
+    def _get_key(self, validate_storage_class: bool = True) -> tuple[FakeKey, bool]:
+        key, not_modified = super()._get_key(validate_storage_class)
+        if self._gives_object and isinstance(key, BlobKey):
+            key = key.by_reference()
+        return key, not_modified
+
+    def _get_checksum(self, response_headers: dict[str, Any]) -> tuple[str, str | None]:
+        if self.received is None:
+            return "", None
+        if self.received.checksum is None:
+            return "", None
+        algorithm, value = self.received.checksum
+        response_headers[f"x-amz-checksum-{algorithm.lower()}"] = value
+        return algorithm, value
+
+    def _named(self, respond: Any, request: Any, full_url: str, headers: Any) -> Any:
+        """What moto has no code for is refused by name."""
+        try:
+            return respond(request, full_url, headers)
+        except NotImplementedError as error:
+            query = request.query_string.decode() or "object"
+            raise aws_errors.unsupported("s3", f"{request.method} {query}", str(error)) from error

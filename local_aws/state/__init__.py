@@ -1,0 +1,7 @@
+"""Durable state: a stop, a kill and a start lose nothing that was acknowledged."""
+
+from local_aws.state.blobs import Blob, Blobs
+from local_aws.state.database import Database
+from local_aws.state.snapshots import Snapshots
+
+__all__ = ["Blob", "Blobs", "Database", "Snapshots"]

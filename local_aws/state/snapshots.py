@@ -1,0 +1,128 @@
+"""Snapshots of moto's backends: the whole of one service, pickled after each change.
+
+Pickle reads back only what this program wrote into its own data directory; nothing from a client is ever
+unpickled. Services whose state grows with their data (objects, log events, metrics) keep stores of their own
+and register how they commit.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import threading
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from moto import __version__ as moto_version
+from moto.core.base_backend import BaseBackend
+
+from local_aws import moto_hooks
+from local_aws.state.database import Database
+
+log = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshots (service TEXT PRIMARY KEY, moto TEXT NOT NULL, data BLOB NOT NULL);
+"""
+
+
+class Snapshots:
+    """`context.State` over one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.RLock()
+        self._own: dict[str, Callable[[], None]] = {}
+        self._written: dict[str, bytes] = {}
+        self._not_durable: set[str] = set()
+
+    def lock(self, service: str) -> threading.RLock:  # noqa: ARG002  # one lock; see context.State
+        return self._lock  # type: ignore[return-value]
+
+    def register(self, service: str, commit: Callable[[], None]) -> None:
+        """This service keeps a store of its own; `commit` makes it durable."""
+        self._own[service] = commit
+
+    def commit(self, service: str) -> None:
+        with self._lock:
+            own = self._own.get(service)
+            if own is not None:
+                own()
+            else:
+                self._snapshot(service)
+
+    def commit_all(self) -> None:
+        """After a request that reaches into other services: store every one that has changed."""
+        with self._lock:
+            for service in {*self._own, *moto_hooks.services_in_use()}:
+                self.commit(service)
+
+    def restore(self) -> None:
+        """Put the stored backends where moto looks for them. Call once, before the first request."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT service, moto, data FROM snapshots").fetchall()
+        for service, version, data in rows:
+            try:
+                content = _Unpickler(io.BytesIO(data)).load()
+            except Exception as error:
+                raise RuntimeError(
+                    f"the stored state of {service} (written with moto {version}) cannot be read by this "
+                    f"version (moto {moto_version}): {error}. Start with another --data-dir, or remove this one."
+                ) from error
+            moto_hooks.put_backends(service, content)
+            self._written[service] = _digest(data)
+
+    def _snapshot(self, service: str) -> None:
+        if service in self._not_durable:
+            return
+        buffer = io.BytesIO()
+        content = moto_hooks.get_backends(service)
+        try:
+            _Pickler(buffer, content).dump(content)
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            self._not_durable.add(service)
+            log.warning("%s is not durable, a restart forgets it: %s", service, error)
+            return
+        data = buffer.getvalue()
+        digest = _digest(data)
+        if self._written.get(service) == digest:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO snapshots VALUES (?, ?, ?) "
+                "ON CONFLICT (service) DO UPDATE SET moto = excluded.moto, data = excluded.data",
+                (service, moto_version, data),
+            )
+        self._written[service] = digest
+
+
+class _Pickler(pickle.Pickler):
+    """Keeps what belongs to another service out: it is stored there, and found again by name."""
+
+    def __init__(self, file: io.BytesIO, content: dict[str, dict[str, BaseBackend]]) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._mine = {id(backend) for regions in content.values() for backend in regions.values()}
+
+    def persistent_id(self, obj: Any) -> Any:
+        if isinstance(obj, BaseBackend) and id(obj) not in self._mine:
+            return moto_hooks.backend_reference(obj)
+        return moto_hooks.bucket_reference(obj)
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, _LOCKS):
+            return (threading.RLock if isinstance(obj, _LOCKS[1]) else threading.Lock), ()
+        return NotImplemented
+
+
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, pid: Any) -> Any:
+        return moto_hooks.resolve_reference(pid)
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()

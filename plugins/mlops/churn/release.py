@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,10 @@ def register(
 
 
 def lineage(plan: Mapping[str, Any], training_job: str, run_id: str, reason: str) -> dict[str, str]:
-    """Where a model came from: the metadata of its package. SageMaker wants values of 1 to 256 characters."""
+    """Where a model came from: the metadata of its package.
+
+    SageMaker takes values of 1 to 256 characters: letters, digits, spaces and _.:/=+-@.
+    """
     values = {
         "run_id": run_id,
         "run_key": plan["run_key"],
@@ -56,7 +60,7 @@ def lineage(plan: Mapping[str, Any], training_job: str, run_id: str, reason: str
         "table": plan["table"],
         "encoder_uri": f"{plan['prefix']}data/encoder.json",
         "evaluation_uri": f"{plan['prefix']}evaluation/evaluation.json",
-        "reason": reason,
+        "reason": " ".join(re.sub(r"[^\w\s.:/=+@-]", " ", reason).split()),
     }
     return {key: value[:256] for key, value in values.items() if value}
 

@@ -38,6 +38,8 @@ from mlops.triggers import SageMakerJobTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+ARGUMENT_LENGTH = 256  # SageMaker's limit for one argument of a container
+
 
 class _RestartableJob(SageMakerBaseOperator):
     """What both operators share; mixed in before the provider's class, whose `execute` creates the job.
@@ -170,7 +172,7 @@ class ProcessingOperator(_RestartableJob, SageMakerProcessingOperator):
     :param inputs: further inputs, name -> S3 URI, each under /opt/ml/processing/input/<name>; those whose URI
         is not known before other tasks have run (templated)
     :param arguments: further arguments, option -> value; a value that is not text is passed as JSON, without
-        the entries that are None (templated)
+        the entries that are None, and in pieces where it is long, which the script is to join (templated)
     :param page: file name of an HTML page among the outputs: the task gets a link to it
     """
 
@@ -196,7 +198,7 @@ class ProcessingOperator(_RestartableJob, SageMakerProcessingOperator):
         application = request["AppSpecification"]
         more: list[str] = []
         for option, value in self.arguments.items():
-            more += [option, value if isinstance(value, str) else _json(value)]
+            more += [option, *pieces(value if isinstance(value, str) else _json(value))]
         return {
             **request,
             "AppSpecification": {
@@ -221,3 +223,15 @@ def _json(value: Any) -> str:
     if isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if item is not None}
     return json.dumps(value, sort_keys=True)
+
+
+def pieces(text: str, length: int = ARGUMENT_LENGTH) -> list[str]:
+    """The text as arguments that SageMaker takes; none but the first begins with a dash, as options do."""
+    found = []
+    while len(text) > length:
+        end = length
+        while text[end] == "-":
+            end -= 1
+        found.append(text[:end])
+        text = text[end:]
+    return [*found, text]

@@ -36,7 +36,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 def resources(template: str) -> dict[str, Any]:
-    return dict(yaml.load((FOLDER / template).read_text(), Loader)["Resources"])  # noqa: S506 a SafeLoader
+    return dict(yaml.load((FOLDER / template).read_text(), Loader)["Resources"])
 
 
 def resolve(value: Any, settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from mlops.jobs import KINDS, REQUEST_DIGEST, JobWatch, claim, signed
 from mlops.naming import run_key
 from mlops.operators import ProcessingOperator, TrainingOperator
 from mlops.operators import sagemaker as operators
+from mlops.operators.sagemaker import pieces
 from mlops.triggers import SageMakerJobTrigger
 from tests.unit.mlops import fakes
 
@@ -201,6 +203,14 @@ def test_inputs_and_arguments_of_a_processing_job_are_added(sagemaker: Any) -> N
     job |= {"ProcessingJobStatus": "Completed"}
     result = operator.execute_complete(CONTEXT, {"job_name": name("evaluate", 1), "tail": []})
     assert result == {"job_name": name("evaluate", 1), "outputs": {"report": "s3://b/e/"}}
+
+
+def test_long_arguments_come_in_pieces_that_are_no_options() -> None:
+    assert pieces("short") == ["short"]
+    assert pieces("ab--cdef", 3) == ["a", "b--", "cde", "f"]
+    text = json.dumps({f"query {n}": str(uuid.UUID(int=n)) for n in range(40)})
+    assert "".join(pieces(text)) == text
+    assert all(len(piece) <= 256 and not piece.startswith("-") for piece in pieces(text))
 
 
 def test_fifty_failures_are_enough(sagemaker: Any) -> None:

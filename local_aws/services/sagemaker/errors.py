@@ -9,27 +9,31 @@ from __future__ import annotations
 from moto.core.exceptions import ServiceException
 
 
-def validation(message: str) -> ServiceException:
-    return ServiceException("ValidationException", message)
+class SageMakerError(ServiceException):
+    """moto takes an exception's service from its module, and has no service for those of moto.core itself."""
 
 
-def in_use(message: str) -> ServiceException:
-    return ServiceException("ResourceInUse", message)
+def validation(message: str) -> SageMakerError:
+    return SageMakerError("ValidationException", message)
 
 
-def not_found(message: str) -> ServiceException:
-    return ServiceException("ResourceNotFound", message)
+def in_use(message: str) -> SageMakerError:
+    return SageMakerError("ResourceInUse", message)
 
 
-def conflict(message: str) -> ServiceException:
-    return ServiceException("ConflictException", message)
+def not_found(message: str) -> SageMakerError:
+    return SageMakerError("ResourceNotFound", message)
 
 
-def limit(message: str) -> ServiceException:
-    return ServiceException("ResourceLimitExceeded", message)
+def conflict(message: str) -> SageMakerError:
+    return SageMakerError("ConflictException", message)
 
 
-def unsupported(what: str) -> ServiceException:
+def limit(message: str) -> SageMakerError:
+    return SageMakerError("ResourceLimitExceeded", message)
+
+
+def unsupported(what: str) -> SageMakerError:
     """For a parameter that exists on AWS and is not honoured here: never a silent success."""
     return validation(
         f"{what} is not supported by local AWS. The request was refused and nothing was created."

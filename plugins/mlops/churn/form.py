@@ -6,7 +6,8 @@ model, so the form, the REST API and the settings files accept the same values.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
@@ -61,6 +62,10 @@ def params(settings: Settings) -> dict[str, Param]:
 
 
 def _param(settings: Section, name: str, tab: str) -> Param:
-    schema = type(settings).model_json_schema()["properties"][name]
-    schema.pop("default", None)
+    schema = {key: value for key, value in _schema(type(settings))[name].items() if key != "default"}
     return Param(getattr(settings, name), **schema, section=tab)
+
+
+@cache
+def _schema(section: type[Section]) -> dict[str, dict[str, Any]]:
+    return dict(section.model_json_schema()["properties"])

@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+from moto.sagemaker.models import sagemaker_backends
+
 from local_aws import moto_hooks
 from local_aws.context import Context
 
-from . import deployments, jobs, operations, processing, responses, training, transform
+from . import dataplane, deployments, jobs, operations, processing, responses, training, transform
 from .backend import SageMakerBackend, Service
 
 KINDS = (training.TRAINING, processing.PROCESSING, transform.TRANSFORM)
 
 
 def install(context: Context) -> None:
-    """Register the service with moto. `recover` comes later, when the stored state is there."""
+    """Register the service with moto."""
     responses.SageMakerResponses.context = context
     moto_hooks.replace_backend("sagemaker", SageMakerBackend)
     moto_hooks.replace_responses("sagemaker", responses.SageMakerResponses)
@@ -25,14 +27,17 @@ def install(context: Context) -> None:
             moto_hooks.not_supported("sagemaker", operation)
 
 
-def recover(context: Context) -> None:
+def resume(context: Context) -> None:
     """Take over what an earlier server left: running jobs, endpoints that serve, deployments under way."""
-    from moto.sagemaker.models import sagemaker_backends
+    home = service_of(context, context.account, context.region)
+    for region in list(sagemaker_backends[context.account]):
+        service = service_of(context, context.account, region)
+        with service.lock:
+            for kind in KINDS:
+                jobs.resume(service, kind)
+    deployments.resume(home)
+    dataplane.start(context)
 
-    for backend in list(sagemaker_backends[context.account].values()):
-        if isinstance(backend, SageMakerBackend):
-            service = Service(context, backend)
-            with service.lock:
-                for kind in KINDS:
-                    jobs.recover(service, kind)
-            deployments.recover(service)
+
+def service_of(context: Context, account: str, region: str) -> Service:
+    return Service(context, sagemaker_backends[account][region])

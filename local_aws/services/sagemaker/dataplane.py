@@ -8,11 +8,33 @@ import logging
 import threading
 from typing import Any
 
+from local_aws.context import Context
+from local_aws.images.registry import PROJECT_ROOT
+from local_aws.processes import Job
+
 from .backend import Service
 
 log = logging.getLogger(__name__)
 
 _publishing = threading.Lock()
+
+
+def start(context: Context) -> None:
+    """Run the data plane for as long as this server runs."""
+    context.supervisor.keep_alive(
+        Job(
+            id="serving",
+            argv=[
+                *(str(context.jobs_python), "-m", "local_aws.serving"),
+                *("--port", str(context.runtime_port), "--data-dir", str(context.data_dir)),
+                *("--region", context.region, "--account", context.account),
+            ],
+            env={"PYTHONPATH": str(PROJECT_ROOT)},
+            cwd=context.data_dir / "serving",
+            log_group="/local-aws/serving",
+            log_stream="data-plane",
+        )
+    )
 
 
 def publish(service: Service) -> None:
@@ -43,15 +65,15 @@ def desired(service: Service) -> dict[str, Any]:
     }
 
 
-def variant_states(service: Service, endpoint: str, fleet_id: str) -> dict[str, dict[str, str]]:
-    """variant name -> {"state": "Loading|Ready|Failed", "reason": ...}; empty while the data plane does not answer."""
+def variant_states(service: Service, endpoint: str, fleet: str) -> dict[str, dict[str, str]]:
+    """variant name -> {"state": "Loading|Ready|Failed", "reason": ...}; empty while the data plane is away."""
     try:
-        status = json.loads(_call(service, "GET", "/-/status"))
+        endpoints = json.loads(_call(service, "GET", "/-/status"))["endpoints"]
     except (OSError, ValueError):
         return {}
-    endpoints = status.get("endpoints", status)
-    fleets = endpoints.get(endpoint, {})
-    states: dict[str, dict[str, str]] = fleets.get("fleets", fleets).get(fleet_id, {})
+    states: dict[str, dict[str, str]] = (
+        endpoints.get(endpoint, {}).get("fleets", {}).get(fleet, {}).get("variants", {})
+    )
     return states
 
 

@@ -78,7 +78,7 @@ def check_alarms(service: Service, plan: rollout.Rollout) -> None:
         )
 
 
-def recover(service: Service) -> None:
+def resume(service: Service) -> None:
     """After a start of the server: serve what was served, carry on with what was being changed."""
     dataplane.publish(service)
     for record in service.records("endpoint").values():
@@ -209,6 +209,7 @@ def _fleet_variants(service: Service, config: Record) -> list[dict[str, Any]]:
                 "weight": variant["InitialVariantWeight"],
                 "model_dir": str(model.model_dir),
                 "image": model.image_uri.rsplit("/", 1)[-1],
+                "image_uri": model.image_uri,
                 "environment": model.environment,
                 "entry": None,
             }
@@ -311,7 +312,7 @@ def _serve(service: Service, name: str, config: Record, fleet: str) -> None:
         record["_capture"] = endpoint_configs.capture(config)
         record["_config"] = copy.deepcopy(config)
         record["EndpointConfigName"] = config["EndpointConfigName"]
-        images = {variant["name"]: variant["image"] for variant in kept["variants"]}
+        images = {variant["name"]: variant["image_uri"] for variant in kept["variants"]}
         record["ProductionVariants"] = _variants(config, images, service.now())
         summary = endpoint_configs.capture_summary(config)
         if summary:

@@ -6,7 +6,7 @@
     exit     -> finish: outputs published, final status with its reason
 
 Every step that changes a record is durable before the next begins, and `finish` may run again after a crash: it
-publishes whole objects under fixed keys. So `recover` only has to attach to what was running.
+publishes whole objects under fixed keys. So `resume` only has to attach to what was running.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ class Kind:
 
 def folder(service: Service, kind: Kind, name: str) -> Path:
     """The job's own folder. `ml` in it plays /opt/ml."""
-    return service.context.data_dir / "sagemaker" / kind.name / name
+    return service.context.data_dir / "sagemaker" / _job_id(service, kind, name)
+
+
+def _job_id(service: Service, kind: Kind, name: str) -> str:
+    """A name is unique within its region."""
+    return f"{service.backend.region_name}/{kind.name}/{name}"
 
 
 def submit(service: Service, kind: Kind, record: Record, tags: list[dict[str, str]] | None) -> Record:
@@ -96,7 +101,7 @@ def stop(service: Service, kind: Kind, name: str) -> None:
         return
     record[kind.status] = "Stopping"
     transition(record, "Stopping", "Stopping the job", service.now())
-    service.context.supervisor.stop(f"{kind.name}/{name}")
+    service.context.supervisor.stop(_job_id(service, kind, name))
 
 
 def get(service: Service, kind: Kind, name: str) -> Record:
@@ -108,12 +113,12 @@ def get(service: Service, kind: Kind, name: str) -> Record:
     return record
 
 
-def recover(service: Service, kind: Kind) -> None:
+def resume(service: Service, kind: Kind) -> None:
     """After a start of the server: take over the jobs that an earlier one left unfinished."""
     for name, record in service.records(kind.name).items():
         if record[kind.status] in ACTIVE:
             service.context.supervisor.attach(
-                f"{kind.name}/{name}", _on_exit(service, kind, name), _on_line(service, kind, record)
+                _job_id(service, kind, name), _on_exit(service, kind, name), _on_line(service, kind, record)
             )
 
 
@@ -202,7 +207,7 @@ def _run(service: Service, kind: Kind, name: str) -> None:
         _advance(service, kind, name, "Downloading", "Downloading input data")
         command = kind.prepare(service, record, base)
         job = Job(
-            id=f"{kind.name}/{name}",
+            id=_job_id(service, kind, name),
             argv=command.argv,
             env=command.env,
             cwd=base,
@@ -247,14 +252,9 @@ def _on_line(service: Service, kind: Kind, record: Record) -> Callable[[str], No
 
 
 def _on_exit(service: Service, kind: Kind, name: str) -> Callable[[Exit], None]:
-    """Publishing may take long: it gets a thread of its own, the supervisor's goes on."""
-
-    def ended(exit: Exit) -> None:
-        threading.Thread(
-            target=_finish, args=(service, kind, name, exit), name=f"{kind.name}/{name}/finish", daemon=True
-        ).start()
-
-    return ended
+    """Runs on the supervisor's thread for this job, which keeps the job's end until this has returned: a server
+    that is killed while it publishes hears of the same end again and publishes the same."""
+    return lambda exit: _finish(service, kind, name, exit)
 
 
 def _finish(service: Service, kind: Kind, name: str, exit: Exit) -> None:

@@ -38,6 +38,13 @@ def definitions(image_uri: str, given: Iterable[dict[str, str]]) -> list[dict[st
     return given + [d for d in xgboost_definitions() if d["Name"] not in names]
 
 
+def final(service: Service, record: Record) -> list[dict[str, Any]]:
+    """FinalMetricDataList: the last value of each metric. Those in CloudWatch are made durable with it."""
+    with service.context.state.lock("cloudwatch"):
+        service.context.state.commit("cloudwatch")
+    return list(record.get("_metrics", {}).values())
+
+
 class Reader:
     """Watches one job's lines: the last value of every metric into the record, each value into CloudWatch."""
 

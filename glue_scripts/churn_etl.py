@@ -80,10 +80,7 @@ def read_customers(spark: SparkSession, source: str) -> DataFrame:
 
     Text where a number belongs, or a line of another length, raises when Spark reads it.
     """
-    head = spark.read.text(source).first()
-    if head is None:
-        raise ValueError(f"{source} is empty")
-    names = [name.strip('"') for name in head[0].split(",")]
+    names = [name.strip('"') for name in first_line(spark, source).split(",")]
     raw = {_letters(name): place for place, name in enumerate(names)}
     known = {name: raw.get(_letters(name)) for name in ("churn", "phone", *FEATURES)}
     if None not in known.values():
@@ -94,6 +91,22 @@ def read_customers(spark: SparkSession, source: str) -> DataFrame:
         f"{source}: the first line has {len(names)} values and is neither the header of the raw form nor a row of the "
         f"encoded form ({ENCODED_COLUMNS} numbers); validate.py says what is wrong"
     )
+
+
+def first_line(spark: SparkSession, source: str) -> str:
+    """The first line of a file, plain or compressed, without a Spark job for it. Raises ValueError when empty."""
+    jvm, settings = spark._jvm, spark._jsc.hadoopConfiguration()
+    path = jvm.org.apache.hadoop.fs.Path(source)
+    stream = path.getFileSystem(settings).open(path)
+    try:
+        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(settings).getCodec(path)
+        data = codec.createInputStream(stream) if codec else stream
+        line = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(data, "UTF-8")).readLine()
+    finally:
+        stream.close()
+    if not line:
+        raise ValueError(f"{source} is empty, or begins with an empty line")
+    return str(line)
 
 
 def _read_raw(spark: SparkSession, source: str, names: list[str], known: Mapping[str, str]) -> DataFrame:
@@ -152,7 +165,7 @@ def _positioned(customers: DataFrame) -> DataFrame:
 
 
 def _partition() -> Column:
-    """The upper bits of `position`, as `monotonically_increasing_id` documents it."""
+    """The partition that a row was read in: upper bits of `position`, see `monotonically_increasing_id`."""
     return F.shiftright("position", 33).cast("int").alias("partition")
 
 
@@ -160,7 +173,7 @@ def with_row_numbers(customers: DataFrame, rows: Mapping[int, int]) -> DataFrame
     """Add `row_number`, counted from 0 in file order; `rows` has the rows of each partition."""
     before = [sum(rows.get(index, 0) for index in range(end)) for end in range(max(rows, default=0) + 1)]
     number = F.array(*map(F.lit, before))[_partition()] + F.col("position").bitwiseAND(2**33 - 1)
-    return customers.withColumn("row_number", number.cast("long"))
+    return customers.withColumn("row_number", number)
 
 
 def hash_split(seed: int, shares: Mapping[str, float]) -> Column:
@@ -182,15 +195,15 @@ def reference_order(rows: int, seed: int) -> Any:
     return pd.DataFrame({"row_number": shuffled.to_numpy(), "place": place, "split": split})
 
 
-def counts(customers: DataFrame) -> list[Any]:
-    """Rows, churners and categories by partition and split: all that is asked of the data, in one pass."""
+def count(customers: DataFrame) -> list[Any]:
+    """Rows, churners and missing numbers by partition, split and combination of categories: all that is asked of the
+    data, in one pass. There are some thousand combinations."""
     return (
-        customers.groupBy(_partition(), "split")
+        customers.groupBy(_partition(), "split", *CATEGORICAL)
         .agg(
             F.count("*").alias("rows"),
             F.sum("churn").alias("positives"),
-            *(F.collect_set(name).alias(name) for name in CATEGORICAL),
-            *(F.sum(F.col(name).isNull().cast("int")).alias(f"missing_{name}") for name in FEATURES),
+            *(F.sum(F.col(name).isNull().cast("int")).alias(name) for name in NUMERIC),
         )
         .collect()
     )
@@ -199,7 +212,7 @@ def counts(customers: DataFrame) -> list[Any]:
 def make_encoder(groups: Iterable[Any]) -> dict[str, Any]:
     """The content of encoder.json: what the training split holds, sorted."""
     train = [group for group in groups if group["split"] == "train"]
-    categorical = {name: sorted({value for group in train for value in group[name]}) for name in CATEGORICAL}
+    categorical = {name: sorted({group[name] for group in train} - {None}) for name in CATEGORICAL}
     return {
         "version": 1,
         "label": "churn",
@@ -216,12 +229,10 @@ def encoded_line(encoder: Mapping[str, Any]) -> Column:
     """A customer as a line of CSV: label, numbers, one-hot groups. Missing numbers are empty, unseen categories zeros."""
     parts = [F.col("churn"), *(F.coalesce(F.col(name).cast("string"), F.lit("")) for name in encoder["numeric"])]
     for name, categories in encoder["categorical"].items():
-        # One look-up of the group's text instead of a comparison for each of its columns.
-        group = F.lit(",".join("0" * len(categories)))
-        for place, category in enumerate(categories):
-            ones = ",".join("1" if other == place else "0" for other in range(len(categories)))
-            group = F.when(F.col(name) == category, F.lit(ones)).otherwise(group)
-        parts.append(group)
+        # One look-up of the group's text instead of an expression for each of its columns.
+        texts = {one: ",".join("1" if other == one else "0" for other in categories) for one in categories}
+        group = F.create_map(*(F.lit(text) for pair in texts.items() for text in pair))
+        parts.append(F.coalesce(group[F.col(name)], F.lit(",".join("0" * len(categories)))))
     return F.concat_ws(",", *parts)
 
 
@@ -250,17 +261,21 @@ def check_split(groups: Iterable[Any], shares: Mapping[str, float] | None) -> di
     return totals
 
 
-def unseen_categories(customers: DataFrame, groups: Iterable[Any], encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """How often each split has categories that training never saw: {split: {column: {category: rows}}}."""
-    seen = {name: set(values) for name, values in encoder["categorical"].items()}
+def unseen_categories(groups: Iterable[Any], encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows with a category that training never saw: {split: {column: {category: rows}}}."""
     unseen: dict[str, Any] = {}
-    for name in CATEGORICAL:
-        new = sorted({value for group in groups for value in group[name]} - seen[name])
-        if new:
-            found = customers.filter(F.col(name).isin(new)).groupBy("split", name).count().collect()
-            for row in found:
-                unseen.setdefault(row["split"], {}).setdefault(name, {})[row[name]] = row["count"]
+    for group in groups:
+        for name, seen in encoder["categorical"].items():
+            if group[name] is not None and group[name] not in seen:
+                column = unseen.setdefault(group["split"], {}).setdefault(name, Counter())
+                column[group[name]] += group["rows"]
     return unseen
+
+
+def missing_values(groups: Iterable[Any]) -> dict[str, int]:
+    """Empty values of each column."""
+    missing = {name: sum(group[name] for group in groups) for name in NUMERIC}
+    return missing | {name: sum(group["rows"] for group in groups if group[name] is None) for name in CATEGORICAL}
 
 
 class Folder:
@@ -296,7 +311,8 @@ def write_outputs(customers: DataFrame, encoder: Mapping[str, Any], destination:
         rows = customers.filter(F.col("split") == split)
         if ordered:
             rows = rows.coalesce(1).sortWithinPartitions("place")
-        rows.select(line).write.mode("overwrite").options(**quiet).text(f"{destination}{split}/")
+        # One column holds the line: a separator that never occurs keeps it unquoted.
+        rows.select(line).write.mode("overwrite").options(sep="\u0001", **quiet).csv(f"{destination}{split}/")
 
     def parquet() -> None:
         table = customers.select(*CUSTOMER, "split")
@@ -357,20 +373,19 @@ def run(spark: SparkSession, options: Mapping[str, str]) -> dict[str, Any]:
     customers = read_customers(spark, options["source"])
     if ordered:
         customers = customers.cache()
-        rows = {row["partition"]: row["count"] for row in customers.groupBy(_partition()).count().collect()}
+        rows = dict(customers.groupBy(_partition()).count().collect())
         order = spark.createDataFrame(reference_order(sum(rows.values()), seed))
         customers = with_row_numbers(customers, rows).join(F.broadcast(order), "row_number").cache()
-        groups = counts(customers)
+        groups = count(customers)
     else:
         customers = customers.withColumn("split", hash_split(seed, shares)).cache()
-        groups = counts(customers)
+        groups = count(customers)
         rows = Counter()
         for group in groups:
             rows[group["partition"]] += group["rows"]
         customers = with_row_numbers(customers, rows)
     totals = check_split(groups, None if ordered else shares)
     encoder = make_encoder(groups)
-    unseen = unseen_categories(customers, groups, encoder)
 
     write_outputs(customers, encoder, destination, ordered)
     for split in SPLITS:
@@ -387,8 +402,8 @@ def run(spark: SparkSession, options: Mapping[str, str]) -> dict[str, Any]:
         "splits": totals,
         "columns": CUSTOMER,
         "features": len(encoder["feature_names"]),
-        "missing": {name: sum(group[f"missing_{name}"] for group in groups) for name in FEATURES},
-        "unseen_categories": unseen,
+        "missing": missing_values(groups),
+        "unseen_categories": unseen_categories(groups, encoder),
         "table": f"{options['database']}.{options['table']}",
     }
     folder.write("encoder.json", encoder)

@@ -131,9 +131,8 @@ def _lock_or_exit(data_dir: Path) -> Any:
     except BlockingIOError:
         file.seek(0)
         owner = file.read().strip() or "unknown"
-        _exit(
-            f"{data_dir} is in use by another local AWS (process {owner}); stop it, or name another --data-dir"
-        )
+        _exit(f"{data_dir} is in use by local AWS, process {owner}; stop it, or name another --data-dir")
+
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -1,4 +1,4 @@
-"""Puts local AWS together: state, S3, logs, supervisor, services, front door; starts and stops it in order."""
+"""Puts local AWS together: state, S3, logs, supervisor, services, front door; starts and stops it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Environ = dict[str, Any]
 
 
 class AwsError(Exception):
-    """code: AWS's error code. status: HTTP status; botocore repeats a request after 429, 500, 502, 503, 504."""
+    """code: AWS's error code. status: HTTP's; botocore repeats a request after 429, 500, 502, 503 and 504."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -61,9 +61,9 @@ def operation_name(service: str, environ: Environ) -> str | None:
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return str(target).rpartition(".")[2]
-    match = re.match(r"^/service/[^/]+/operation/([^/]+)$", environ["PATH_INFO"])
-    if match:
-        return match.group(1)
+    path = re.match(r"^/service/[^/]+/operation/([^/]+)$", environ["PATH_INFO"])
+    if path:
+        return path.group(1)
     actions = parse_qs(environ.get("QUERY_STRING", "")).get("Action")
     if actions:
         return actions[0]
@@ -71,8 +71,8 @@ def operation_name(service: str, environ: Environ) -> str | None:
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded") and isinstance(
         body, io.BytesIO
     ):
-        match = re.search(rb"(?:^|&)Action=(\w+)", body.getvalue())
-        return match.group(1).decode() if match else None
+        action = re.search(rb"(?:^|&)Action=(\w+)", body.getvalue())
+        return action.group(1).decode() if action else None
     if not moto_hooks.refused(service):
         return None
     try:
@@ -104,7 +104,9 @@ def _serialized(error: AwsError, service: str, environ: Environ) -> tuple[dict[s
     model = get_service_model(boto_name(service))
     protocol = determine_request_protocol(model, environ.get("CONTENT_TYPE", ""))
     serializer = get_serializer_class(model.service_name, protocol)(operation_model=OperationModel({}, model))
-    answer = serializer.serialize(ServiceException(error.code, error.message))
+    # moto finds the service's error shapes by the module of the exception's class.
+    kind = type("LocalError", (ServiceException,), {"__module__": f"moto.{boto_name(service)}.exceptions"})
+    answer = serializer.serialize(kind(error.code, error.message))
     body = answer["body"]
     return dict(answer["headers"]), body.encode() if isinstance(body, str) else bytes(body)
 

@@ -1,7 +1,7 @@
 """Every place where this project reaches into moto, in one module.
 
 moto's internals are not a stable interface: the version is pinned exactly, and tests/contracts/boto3 guard
-what is used here. Services call `replace_backend`, `replace_responses` and `not_supported` from their `install`.
+what is used here. Services call `replace_backend`, `replace_responses` and `not_supported` from `install`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +41,7 @@ def replace_backend(service: str, cls: type[BaseBackend]) -> BackendDict[Any]:
     `service` is boto3's name ("s3", "glue", "sagemaker", "sagemaker-runtime" ...).
     """
     backend_dict = backend_dict_of(service)
-    cls._url_module = _urls(service)  # type: ignore[assignment]  # moto derives it from the class's module
+    cls._url_module = _urls(service)  # moto derives it from the class's module
     backend_dict.backend = cls
     backend_dict.clear()
     return backend_dict
@@ -75,12 +76,12 @@ def module_name(service: str) -> str:
 
 
 def backend_dict_of(service: str) -> BackendDict[Any]:
-    return backends.get_backend(service)  # type: ignore[call-overload,no-any-return]
+    return backends.get_backend(service)
 
 
 def leave_conditional_bucket_statements() -> None:
-    """Bucket policies are stored and, as far as they have no condition, enforced. moto enforces a statement as
-    if its condition were not there, by which "deny what is not TLS" would deny everything on loopback."""
+    """Bucket policies are stored and, as far as they have no condition, enforced. moto enforces a statement
+    as if its condition were not there, by which "deny what is not TLS" would deny everything on loopback."""
     judge = s3_models.FakeBucket.get_permission
 
     def without_conditions(self: s3_models.FakeBucket, action: str, resource: str) -> Any:
@@ -91,13 +92,13 @@ def leave_conditional_bucket_statements() -> None:
         kept = IAMPolicy(json.dumps({**policy, "Statement": statements}))
         return kept.is_action_permitted(action, resource)
 
-    s3_models.FakeBucket.get_permission = without_conditions  # type: ignore[method-assign]
+    s3_models.FakeBucket.get_permission = without_conditions
 
 
 def refuse_unknown_resource_types() -> None:
     """A CloudFormation type that nobody implements is an error before anything is made or changed; moto would
-    skip it with a warning and call the stack complete. A resource whose condition is false may be of any type,
-    so that one template serves AWS and local AWS."""
+    skip it with a warning and call the stack complete. A resource whose condition is false may be of any
+    type, so that one template serves AWS and local AWS."""
     load, update = parsing.ResourceMap.load, parsing.ResourceMap.update
 
     def strict_load(self: parsing.ResourceMap) -> None:
@@ -130,8 +131,8 @@ def refuse_unknown_resource_types() -> None:
         ).load()
         update(self, template, parameters)
 
-    parsing.ResourceMap.load = strict_load  # type: ignore[method-assign]
-    parsing.ResourceMap.update = strict_update  # type: ignore[method-assign]
+    parsing.ResourceMap.load = strict_load
+    parsing.ResourceMap.update = strict_update
 
 
 def _urls(service: str) -> ModuleType:
@@ -154,7 +155,7 @@ def services_in_use() -> dict[str, BackendDict[Any]]:
 
 
 def _urls_of(backend_dict: BackendDict[Any]) -> str:
-    """Package that defines a backend dict: its class may have been replaced, its `_url_module` names moto's."""
+    """Package that defines a backend dict: its class may be ours, its `_url_module` is moto's."""
     for regions in backend_dict.values():
         for backend in regions.values():
             return str(backend._url_module.__name__).split(".")[1]
@@ -180,6 +181,15 @@ def backend_reference(backend: BaseBackend) -> tuple[str, ...] | None:
     return None
 
 
+def buckets_notify() -> bool:
+    """Whether a bucket tells other services (queues, topics, buses) of its objects."""
+    return any(
+        bucket.notification_configuration is not None
+        for _, _, backend in backend_dict_of("s3").iter_backends()
+        for bucket in backend.buckets.values()
+    )
+
+
 def bucket_reference(obj: Any) -> tuple[str, ...] | None:
     """CloudFormation's stacks hold the buckets they made; those are stored by S3."""
     from moto.s3.models import FakeBucket
@@ -200,16 +210,17 @@ def resolve_reference(reference: tuple[str, ...]) -> Any:
 
 
 def make_fit_for_a_long_life() -> None:
-    """moto is made for tests of a second: keep its look-ups, and let it forget the objects it no longer uses."""
+    """moto is made for tests of a second: keep its look-ups, and let it forget what it no longer uses."""
+    warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
     backends.list_of_moto_modules = functools.cache(lambda: frozenset(_list_of_modules()))
-    responses = importlib.import_module("moto.core.responses")
-    responses.method_names_from_class = functools.cache(  # type: ignore[attr-defined]
+    responses: Any = importlib.import_module("moto.core.responses")
+    responses.method_names_from_class = functools.cache(
         lambda cls: frozenset(utils.method_names_from_class(cls))
     )
-    responses.camelcase_to_underscores = functools.cache(utils.camelcase_to_underscores)  # type: ignore[attr-defined]
-    BaseModel.__new__ = staticmethod(_untracked)  # type: ignore[method-assign,assignment]
-    iam = importlib.import_module("moto.iam.models")
-    iam.mark_account_as_visited = lambda **_: None  # type: ignore[attr-defined]
+    responses.camelcase_to_underscores = functools.cache(utils.camelcase_to_underscores)
+    BaseModel.__new__ = staticmethod(_untracked)
+    iam: Any = importlib.import_module("moto.iam.models")
+    iam.mark_account_as_visited = lambda **_: None
 
 
 _list_of_modules = backends.list_of_moto_modules

@@ -1,6 +1,6 @@
 """The front door: one port on the loopback interface, moto's dispatcher behind cheroot's threads.
 
-A request passes: host check -> our own pages and the data plane -> body read to the end (large ones to disk) ->
+A request passes: host check -> our own pages and the data plane -> body read to the end (objects to disk) ->
 the one lock -> moto -> state committed -> answer sent. Only the transfer of bodies happens outside the lock.
 """
 
@@ -37,7 +37,7 @@ READ_PREFIXES = (
     "Search", "Select", "Simulate", "Test", "Validate",
 )  # fmt: skip
 # Requests that change other services too: everything that has changed is stored after them.
-REACHES_FURTHER = {"cloudformation", "events", "s3", "scheduler", "sns", "stepfunctions"}
+REACHES_FURTHER = {"cloudformation", "events", "scheduler", "sns", "stepfunctions"}
 INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")
 LOCAL_HOST = re.compile(
     r"^(127\.0\.0\.1|localhost|\[::1\]|[a-z0-9.-]+\.(localhost|amazonaws\.com))(:\d+)?$", re.I
@@ -65,11 +65,11 @@ class Application:
         if INVOCATION.match(path):
             return self._to_data_plane(environ, start_response)
         app = self._moto.get_application(environ)
-        service: str = app.service  # type: ignore[attr-defined]
+        service: str = app.service
         try:
             with spooled_body(environ, service, self._blobs):
                 return self._answer(app, service, environ, start_response)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an AWS error
             return self._failure(error, service, environ, start_response)
 
     def _answer(
@@ -86,14 +86,14 @@ class Application:
         with self._state.lock(service):
             body = app(environ, hold)
             if not _only_reads(operation, environ["REQUEST_METHOD"]):
-                if service in REACHES_FURTHER:
+                if service in REACHES_FURTHER or (service == "s3" and moto_hooks.buckets_notify()):
                     self._state.commit_all()
                 else:
                     self._state.commit(service)
-        if held[0].startswith("404") and ("Content-Type", "text/html; charset=utf-8") in held[1]:
-            raise NotImplementedError  # Flask's page for a URL that moto does not route
+        if service != "s3" and held[0].startswith("404") and not operation:
+            raise NotImplementedError  # moto has no route for this URL
         start_response(*held)
-        return body  # type: ignore[no-any-return]
+        return body
 
     def _failure(
         self, error: Exception, service: str, environ: Environ, start_response: StartResponse
@@ -198,12 +198,8 @@ class _Gateway(cheroot.wsgi.Gateway_10):
     def get_environ(self) -> Environ:
         environ: Environ = super().get_environ()
         environ["RAW_URI"] = environ["REQUEST_URI"]
-        names = [
-            name.decode("latin-1") for name in self.req.inheaders if name.lower().startswith(b"x-amz-meta-")
-        ]
-        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {
-            environ_key_for_header(name): name for name in names if "_" in name
-        }
+        names = [name.decode("latin-1") for name in self.req.inheaders if b"_" in name]
+        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {environ_key_for_header(name): name for name in names}
         return environ
 
 

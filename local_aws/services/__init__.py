@@ -1,8 +1,8 @@
 """The services that local AWS computes itself; everything else is moto's own answer.
 
 Each module or package named here exposes `install(context: Context) -> None`, called once before the first
-request is served. `install` registers its backend and responses; what it must do with the state of an earlier
-run (attach to jobs, start the data plane again) goes into a function `resume(context)`, called after the state
+request is served. `install` registers its backend and responses; what it must do with the state of an
+earlier run (attach to jobs, start the data plane again) goes into `resume(context)`, called after the state
 of every service has been read back.
 """
 

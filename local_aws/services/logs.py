@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.core.utils import unix_time_millis
 from moto.logs import models
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
 from moto.logs.models import LogEvent, LogGroup, LogsBackend, LogStream, logs_backends
@@ -35,7 +36,7 @@ class StoredStream(LogStream):
         self.stored_bytes = row.bytes
 
     @property
-    def events(self) -> list[LogEvent]:  # type: ignore[override]
+    def events(self) -> list[LogEvent]:
         """For moto's Insights queries."""
         return [
             LogEvent(event.ingested, {"timestamp": event.timestamp, "message": event.message})
@@ -79,7 +80,7 @@ class StoredStream(LogStream):
                 service = subscription.destination_arn.split(":")[2]
                 self._send_log_events(service, subscription.destination_arn, subscription.name, matching)
 
-    def get_log_events(  # type: ignore[override]
+    def get_log_events(
         self,
         start_time: int | None,
         end_time: int | None,
@@ -138,7 +139,7 @@ class StoredGroup(LogGroup):
 
     def __init__(self, account_id: str, region: str, name: str, **kwargs: Any) -> None:
         super().__init__(account_id, region, name, **kwargs)
-        self.streams = Streams(self)  # type: ignore[assignment]
+        self.streams: Any = Streams(self)
 
     def create_log_stream(self, log_stream_name: str) -> None:
         if not self.store.create_stream(self.arn, log_stream_name):
@@ -147,7 +148,7 @@ class StoredGroup(LogGroup):
     def describe_log_streams(
         self,
         descending: bool,
-        log_group_name: str,
+        log_group_name: str,  # noqa: ARG002  # moto's signature
         log_stream_name_prefix: str,
         order_by: str,
         limit: int,
@@ -163,14 +164,14 @@ class StoredGroup(LogGroup):
 
     def filter_log_events(
         self,
-        log_group_name: str,
+        log_group_name: str,  # noqa: ARG002  # moto's signature
         log_stream_names: list[str],
         start_time: int | None,
         end_time: int | None,
         limit: int | None,
         next_token: str | None,
         filter_pattern: str,
-        interleaved: bool,
+        interleaved: bool,  # noqa: ARG002
     ) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
         streams = [row for row in self.store.streams(self.arn) if _chosen(row.name, log_stream_names)]
         _, after = _parse_token(next_token)
@@ -185,12 +186,16 @@ class StoredGroup(LogGroup):
         return _shown(found), None, _searched(streams)
 
     def to_describe_dict(self) -> dict[str, Any]:
-        streams, self.streams = self.streams, {}
-        try:
-            described = super().to_describe_dict()
-        finally:
-            self.streams = streams
-        return described | {"storedBytes": self.store.stored_bytes(self.arn)}
+        described = {
+            "arn": f"{self.arn}:*",
+            "logGroupArn": self.arn,
+            "logGroupName": self.name,
+            "creationTime": int(unix_time_millis(self.creation_time)),
+            "metricFilterCount": 0,
+            "storedBytes": self.store.stored_bytes(self.arn),
+        }
+        optional = {"retentionInDays": self.retention_in_days, "kmsKeyId": self.kms_key_id}
+        return described | {name: value for name, value in optional.items() if value}
 
 
 class StoredLogsBackend(LogsBackend):
@@ -212,7 +217,7 @@ class StoredLogsResponse(LogsResponse):
             )
         events, token, searched = self.logs_backend.filter_log_events(
             self._get_param("logGroupName") or _name_of(self._get_param("logGroupIdentifier")),
-            _Prefix(prefix) if prefix else names,  # type: ignore[arg-type]
+            _Prefix(prefix) if prefix else names,
             self._get_param("startTime"),
             self._get_param("endTime"),
             self._get_param("limit"),
@@ -242,9 +247,9 @@ class StoredLogs:
         found = self._group(group)
         # Without the lock: a busy API must not hold up the logs, nor a talkative job the API.
         events = self._store.append(found.arn, stream, lines, position)
-        if found.subscription_filters:
+        if found.subscription_filters and events:
             with self._state.lock("logs"):
-                StoredStream(found, self._store.stream(found.arn, stream)).deliver(events)  # type: ignore[arg-type]
+                found.streams[stream].deliver(events)
 
     def position(self, source: str) -> int:
         return self._store.position(source)
@@ -266,7 +271,7 @@ class StoredLogs:
 def prepare(store: LogEvents, account: str, region: str, state: State) -> StoredLogs:
     """Install the service. It comes early: whatever starts a job writes logs."""
     StoredGroup.store = store
-    models.LogGroup = StoredGroup  # type: ignore[misc]
+    models.LogGroup = StoredGroup
     moto_hooks.replace_backend("logs", StoredLogsBackend)
     moto_hooks.replace_responses("logs", StoredLogsResponse)
     return StoredLogs(store, account, region, state)

@@ -1,8 +1,8 @@
 """Object contents: immutable files, written under a temporary name and then given their own for ever.
 
 A blob is never changed: an overwritten object gets a new one, and the old file is removed a while later, so
-that whoever looked up its path can still open it. Nothing is fsynced: what was acknowledged survives the death
-of this process, not a power cut.
+that whoever looked up its path can still open it. Nothing is fsynced: what was acknowledged survives the
+death of this process, not a power cut.
 """
 
 from __future__ import annotations

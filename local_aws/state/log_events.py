@@ -16,7 +16,8 @@ from local_aws.state.database import Database
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS streams (
     id INTEGER PRIMARY KEY, log_group TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL,
-    first INTEGER, last INTEGER, ingested INTEGER, bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (log_group, name));
+    first INTEGER, last INTEGER, ingested INTEGER, bytes INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (log_group, name));
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, timestamp INTEGER NOT NULL,
     ingested INTEGER NOT NULL, message TEXT NOT NULL);
@@ -138,8 +139,8 @@ class LogEvents:
         direction = "DESC" if descending else "ASC"
         order = f"ifnull(last, 0) {direction}, name {direction}" if by_last_event else f"name {direction}"
         # substr instead of LIKE: names hold % and _, and case matters.
-        query = (
-            "SELECT * FROM streams WHERE log_group = ? AND substr(name, 1, ?) = ? "
+        query = (  # of constants
+            "SELECT * FROM streams WHERE log_group = ? AND substr(name, 1, ?) = ? "  # noqa: S608  # constants
             f"ORDER BY {order} LIMIT ? OFFSET ?"  # two constants
         )
         with self._database.reading() as connection:
@@ -180,8 +181,8 @@ class LogEvents:
                 where.append(f"timestamp {sign} ?")
                 values.append(moment)
         direction = "DESC" if newest else "ASC"
-        query = (
-            "SELECT id, stream, timestamp, ingested, message FROM events "
+        query = (  # of constants
+            "SELECT id, stream, timestamp, ingested, message FROM events "  # noqa: S608
             f"WHERE {' AND '.join(where)} ORDER BY timestamp {direction}, id {direction} LIMIT ?"
         )
         with self._database.reading() as connection:

@@ -39,7 +39,7 @@ class Snapshots:
         self._not_durable: set[str] = set()
 
     def lock(self, service: str) -> threading.RLock:  # noqa: ARG002  # one lock; see context.State
-        return self._lock  # type: ignore[return-value]
+        return self._lock
 
     def register(self, service: str, commit: Callable[[], None]) -> None:
         """This service keeps a store of its own; `commit` makes it durable."""
@@ -68,8 +68,8 @@ class Snapshots:
                 content = _Unpickler(io.BytesIO(data)).load()
             except Exception as error:
                 raise RuntimeError(
-                    f"the stored state of {service} (written with moto {version}) cannot be read by this "
-                    f"version (moto {moto_version}): {error}. Start with another --data-dir, or remove this one."
+                    f"the stored state of {service}, written with moto {version}, cannot be read by "
+                    f"moto {moto_version}: {error}. Name another --data-dir, or remove this one."
                 ) from error
             moto_hooks.put_backends(service, content)
             self._written[service] = _digest(data)

@@ -14,9 +14,9 @@ from local_aws.state import Blobs, Database, Snapshots
 
 
 def prepare(account: str, database: Database, blobs: Blobs, state: Snapshots) -> BackendObjects:
-    """Install S3 and fill it from disk. It comes before every other service, which find their objects in it."""
-    models.FakeKey = BlobKey  # type: ignore[misc]
-    models.FakeMultipart = BlobUpload  # type: ignore[misc]
+    """Install S3 and fill it from disk. It comes before the other services, whose objects are in it."""
+    models.FakeKey = BlobKey
+    models.FakeMultipart = BlobUpload
     BlobKey.blobs = blobs
     DurableS3Backend.journal = Journal(database, blobs)
     moto_hooks.replace_backend("s3", DurableS3Backend)

@@ -72,7 +72,7 @@ class DurableS3Backend(S3Backend):
 class DurableS3Response(S3Response):
     _gives_object = False
 
-    def setup_class(self, request: Any, full_url: str | None = None, headers: Any = None) -> None:  # type: ignore[override]
+    def setup_class(self, request: Any, full_url: str | None = None, headers: Any = None) -> None:
         super().setup_class(request, full_url, headers)
         self.received: Body | None = request.environ.get(ENVIRON_KEY)
         if self.received is not None:

@@ -1,7 +1,7 @@
 """Request bodies: an object's bytes go straight to disk, whatever their size; everything else is small.
 
-What arrives may be wrapped as `aws-chunked` (sizes, signatures and trailing checksums between the data). It is
-unwrapped, counted and digested in one pass.
+What arrives may be wrapped as `aws-chunked` (sizes, signatures and trailing checksums between the data). It
+is unwrapped, counted and digested in one pass.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def spooled_body(environ: Environ, service: str, blobs: Blobs) -> Iterator[None]
         length = environ.get("CONTENT_LENGTH")
         if length and int(length) > SMALL_BODY_BYTES:
             raise AwsError("EntityTooLarge", f"a request of this kind has at most {SMALL_BODY_BYTES} bytes")
-        data = _all(environ) if length or environ.get("wsgi.input_terminated") else b""
-        environ["wsgi.input"] = io.BytesIO(data)
-        environ["CONTENT_LENGTH"] = str(len(data))
+        content = b"".join(_plain(environ))
+        environ["wsgi.input"] = io.BytesIO(content)
+        environ["CONTENT_LENGTH"] = str(len(content))
         yield
         return
     with blobs.writer() as file:
@@ -116,10 +116,6 @@ def _is_object(environ: Environ, service: str) -> bool:
 
 def _is_wrapped(environ: Environ) -> bool:
     return str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")).startswith("STREAMING-")
-
-
-def _all(environ: Environ) -> bytes:
-    return b"".join(_plain(environ))
 
 
 def _plain(environ: Environ) -> Iterator[bytes]:

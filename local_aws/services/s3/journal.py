@@ -1,8 +1,8 @@
 """What S3 knows, in SQLite: one row a key (all its versions), an upload, a part, a bucket.
 
-moto's in-memory objects are the truth while the server runs; each request writes the rows it has changed, so a
-request costs the same whether the bucket holds ten keys or a million. Rows are pickles that only this program
-writes and reads (see state/snapshots.py).
+moto's in-memory objects are the truth while the server runs; each request writes the rows it has changed, so
+a request costs the same whether the bucket holds ten keys or a million. Rows are pickles that only this
+program writes and reads (see state/snapshots.py).
 """
 
 from __future__ import annotations
@@ -125,21 +125,21 @@ class Journal:
             for bucket, key, row in connection.execute("SELECT bucket, key, data FROM keys"):
                 self._load_key(backend, bucket, key, row)
             for bucket, upload, row in connection.execute("SELECT bucket, id, data FROM uploads"):
-                kind, state = pickle.loads(row)
+                kind, state = pickle.loads(row)  # noqa: S301
                 found = kind.__new__(kind)
                 vars(found).update(state)
                 backend.buckets[bucket].multiparts.load(upload, found)
                 for number, part in connection.execute(
                     "SELECT number, data FROM parts WHERE upload = ? ORDER BY number", (upload,)
                 ):
-                    found.parts[number] = pickle.loads(part)
+                    found.parts[number] = pickle.loads(part)  # noqa: S301
                     found.partlist.append(number)
             used = _blobs_of(connection.execute("SELECT blobs FROM keys UNION ALL SELECT blobs FROM parts"))
         started = time.time()
         threading.Thread(target=self._blobs.sweep, args=(used, started), daemon=True).start()
 
     def _load_bucket(self, backend: Any, name: str, row: bytes) -> None:
-        state, tags = pickle.loads(row)
+        state, tags = pickle.loads(row)  # noqa: S301
         bucket = FakeBucket.__new__(FakeBucket)
         vars(bucket).update(state)
         self.attach(bucket)
@@ -149,7 +149,7 @@ class Journal:
         _load_tags(backend, {bucket.arn: tags})
 
     def _load_key(self, backend: Any, bucket: str, key: str, row: bytes) -> None:
-        versions, tags = pickle.loads(row)
+        versions, tags = pickle.loads(row)  # noqa: S301
         backend.buckets[bucket].keys.load(key, versions)
         _load_tags(backend, tags)
 

@@ -17,7 +17,7 @@ from local_aws.state.blobs import chunks
 
 
 class Reference:
-    """Bytes of a blob, not read yet. Slicing gives a shorter reference, as slicing bytes gives shorter bytes."""
+    """Bytes of a blob, not read yet. Slicing gives a shorter reference, as bytes give shorter bytes."""
 
     def __init__(self, blobs: Blobs, blob: Blob, etag: str | None) -> None:
         self.blobs = blobs
@@ -76,7 +76,7 @@ class BlobKey(models.FakeKey):
             case _:
                 data = new_value.encode() if isinstance(new_value, str) else bytes(new_value)
                 self.blob, etag = self.blobs.put(data), hashlib.md5(data, usedforsecurity=False).hexdigest()
-        self._etag = self._etag or etag
+        self._etag: str | None = self._etag or etag
         self.contentsize = self.blob.size
 
     def by_reference(self) -> BlobKey:
@@ -102,9 +102,7 @@ class BlobKey(models.FakeKey):
 
 
 class _KeyByReference(BlobKey):
-    @property
-    def value(self) -> Any:
-        return Reference(self.blobs, self.blob, self._etag)
+    value = property(lambda self: Reference(self.blobs, self.blob, self._etag))
 
 
 class BlobUpload(models.FakeMultipart):
@@ -173,7 +171,7 @@ class JournaledKeys(_VersionedKeyStore):
         self._changed.add((self._bucket, key))
         super().setlist(key, list_)
 
-    def pop(self, key: str) -> None:  # type: ignore[override]
+    def pop(self, key: str) -> None:
         dict.pop(self, key)
         self._changed.add((self._bucket, key))
 

@@ -127,7 +127,7 @@ class BackendObjects:
             with self._state.lock("s3"):
                 if not self.exists_bucket(bucket):
                     raise NoSuchObject(f"s3://{bucket}")
-                stored = self._backend.put_object(bucket, key, body)  # type: ignore[arg-type]
+                stored = self._backend.put_object(bucket, key, body)
                 headers = {f"x-amz-meta-{name.lower()}": value for name, value in (metadata or {}).items()}
                 if content_type:
                     headers["Content-Type"] = content_type

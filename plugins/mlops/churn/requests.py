@@ -63,7 +63,7 @@ def etl_job(settings: Settings) -> dict[str, Any]:
         "WorkerType": settings.compute.glue_worker,
         "NumberOfWorkers": settings.compute.glue_workers,
         "Timeout": max(1, settings.timeouts.etl // 60),
-        "DefaultArguments": {"--job-language": "python", "--enable-glue-datacatalog": "true"},
+        "DefaultArguments": {"--job-language": "python"},
     }
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from config import load
 from workbench import provision, stack
 from workbench.airflow_api import AirflowApi
-from workbench.programs import code_version
 from workbench.progress import say, step
 from workbench.results import print_results, run_client
 from workbench.settings import Settings, WorkbenchError
@@ -31,7 +30,8 @@ def run(settings: Settings, *, data: Path | None, split: str) -> int:
     source = put_raw(settings, data)
     airflow = AirflowApi(settings)
     existed = _has_endpoint(settings)
-    run_id = airflow.trigger(DAG, {"data": source, "split": split, "code_version": code_version()})
+    version = provision.upload_code(settings)
+    run_id = airflow.trigger(DAG, {"data": source, "split": split, "code_version": version})
     say(f"\n{DAG}: {settings.airflow_url}/dags/{DAG}/runs/{run_id}")
     try:
         state = watch(airflow, DAG, run_id)

@@ -16,6 +16,7 @@ from workbench.settings import WorkbenchError
 
 POLL_SECONDS = 0.5
 LOG_LINES = 25
+LINE_LENGTH = 500
 COLOURS = {
     "success": "green",
     "running": "cyan",
@@ -59,9 +60,9 @@ def explain_failure(airflow: AirflowApi, dag_id: str, run_id: str) -> None:
         # Airflow folds groups ("::group::Pre Execute") that mean nothing here.
         told = [line for line in lines if line.strip() and not line.startswith("::")]
         for line in told[-LOG_LINES:]:
-            say(f"  [dim]{escape(line)}[/dim]")
+            say(f"  [dim]{escape(line[:LINE_LENGTH])}[/dim]")
         if reason := _reason(lines):
-            say(f"[red]reason:[/red] {escape(reason)}")
+            say(f"[red]reason:[/red] {escape(reason[:LINE_LENGTH])}")
 
 
 def _reason(lines: list[str]) -> str:

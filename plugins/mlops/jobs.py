@@ -41,6 +41,9 @@ class JobKind:
                 return None
             raise
 
+    def is_running(self, job: Mapping[str, Any]) -> bool:
+        return job[self.status_field] in {"InProgress", "Stopping"}
+
     def stop(self, client: Any, name: str) -> None:
         getattr(client, f"stop_{self.noun}_job")(**{self.name_field: name})
 
@@ -97,12 +100,6 @@ class JobWatch:
     def look(self) -> tuple[dict[str, Any], list[str]]:
         """Describe the job, then read its log: so the lines of a finished job are complete."""
         return self.kind.describe(self.sagemaker, self.name), self.new_lines()
-
-    def status(self, job: Mapping[str, Any]) -> str:
-        return str(job[self.kind.status_field])
-
-    def is_running(self, job: Mapping[str, Any]) -> bool:
-        return self.status(job) in {"InProgress", "Stopping"}
 
     def new_lines(self) -> list[str]:
         """New lines of all the job's streams (one a machine). A group that is not there yet has none."""

@@ -58,7 +58,7 @@ class SageMakerJobTrigger(BaseTrigger):
             job, lines = await asyncio.to_thread(watch.look)
             for line in lines:
                 self.log.info(line)
-            if not watch.is_running(job):
+            if not watch.kind.is_running(job):
                 yield TriggerEvent({"job_name": self.job_name, "tail": list(watch.tail)})
                 return
             await asyncio.sleep(self.poll_interval)

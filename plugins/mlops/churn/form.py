@@ -62,10 +62,14 @@ def params(settings: Settings) -> dict[str, Param]:
 
 
 def _param(settings: Section, name: str, tab: str) -> Param:
-    schema = {key: value for key, value in _schema(type(settings))[name].items() if key != "default"}
+    fields = _fields(type(settings).__name__)
+    schema = {key: value for key, value in fields[name].items() if key != "default"}
     return Param(getattr(settings, name), **schema, section=tab)
 
 
 @cache
-def _schema(section: type[Section]) -> dict[str, dict[str, Any]]:
-    return dict(section.model_json_schema()["properties"])
+def _fields(section: str) -> dict[str, dict[str, Any]]:
+    """JSON schema of each field of a section; making it takes longer than the rest of the form."""
+    from config import settings
+
+    return dict(getattr(settings, section).model_json_schema()["properties"])

@@ -24,7 +24,7 @@ class GlueETLOperator(GlueJobOperator):
     script_args: dict[str, Any]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(resume_glue_job_on_retry=True, stop_job_run_on_kill=True, verbose=True, **kwargs)
+        super().__init__(stop_job_run_on_kill=True, verbose=True, **kwargs)
 
     def execute(self, context: Context) -> str:
         script_args = dict(self.script_args)
@@ -34,6 +34,7 @@ class GlueETLOperator(GlueJobOperator):
         if found and found[1] == "SUCCEEDED":
             self.log.info("Adopting Glue job run %s of this run: it has succeeded", found[0])
             return found[0]
+        self.resume_glue_job_on_retry = found is not None  # else the provider warns of a run it does not find
         try:
             return self._checked(super().execute(context))
         except AirflowException as error:

@@ -52,7 +52,10 @@ class _RestartableJob(SageMakerBaseOperator):
     kind: JobKind
 
     def __init__(self, *, step: str, poll_interval: int, deferrable: bool, **kwargs: Any) -> None:
-        super().__init__(wait_for_completion=False, print_log=False, multiple_outputs=True, **kwargs)
+        # The provider's class only creates the job: the waiting is done here.
+        super().__init__(
+            wait_for_completion=False, print_log=False, deferrable=False, multiple_outputs=True, **kwargs
+        )
         self.step = step
         self.poll_interval = poll_interval
         self.waits_in_triggerer = deferrable
@@ -67,8 +70,9 @@ class _RestartableJob(SageMakerBaseOperator):
         return {"job_name": job[self.kind.name_field]}
 
     def execute(self, context: Context) -> Any:
-        self._running = self._adopt_or_create(context)
-        if self.waits_in_triggerer:
+        found = self._adopt_or_create(context)
+        self._running = found.name
+        if self.waits_in_triggerer and (found.job is None or self.kind.is_running(found.job)):
             self.defer(
                 trigger=SageMakerJobTrigger(
                     kind=self.kind.noun,
@@ -80,7 +84,7 @@ class _RestartableJob(SageMakerBaseOperator):
                 method_name="execute_complete",
                 timeout=self.execution_timeout,
             )
-        return self._finish(*self._wait(self._running))
+        return self._finish(*self._wait(found.name))
 
     def execute_complete(
         self,
@@ -97,7 +101,7 @@ class _RestartableJob(SageMakerBaseOperator):
         if self._running:
             self.kind.stop(self._client, self._running)
 
-    def _adopt_or_create(self, context: Context) -> str:
+    def _adopt_or_create(self, context: Context) -> Claim:
         request = signed(self.request())
         dag_id, run_id = context["dag_run"].dag_id, context["dag_run"].run_id
 
@@ -112,7 +116,7 @@ class _RestartableJob(SageMakerBaseOperator):
                 "Adopting %s job %s of this run: it is %s", self.kind.noun, found.name,
                 found.job[self.kind.status_field],
             )  # fmt: skip
-        return found.name
+        return found
 
     def _create(self, context: Context, request: dict[str, Any], found: Claim, name_of: Any) -> Claim:
         from botocore.exceptions import ClientError
@@ -134,7 +138,7 @@ class _RestartableJob(SageMakerBaseOperator):
             job, lines = watch.look()
             for line in lines:
                 self.log.info(line)
-            if not watch.is_running(job):
+            if not self.kind.is_running(job):
                 return job, list(watch.tail)
             time.sleep(self.poll_interval)
 

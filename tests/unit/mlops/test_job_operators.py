@@ -66,16 +66,22 @@ def test_a_first_try_creates_the_job_and_waits_in_the_triggerer(train: Any, sage
     assert arguments["job_name"] == name("train", 1)
 
 
-@pytest.mark.parametrize("state", ["InProgress", "Completed"])
-def test_a_retry_adopts_the_job_that_runs_or_has_completed(train: Any, sagemaker: Any, state: str) -> None:
+def test_a_retry_adopts_the_job_that_runs(train: Any, sagemaker: Any) -> None:
     with pytest.raises(TaskDeferred):
         train().execute(CONTEXT)
-    if state == "Completed":
-        complete(sagemaker, name("train", 1))
     with pytest.raises(TaskDeferred) as deferred:
         train().execute(CONTEXT)
     assert sagemaker.created == [name("train", 1)]
     assert deferred.value.trigger.job_name == name("train", 1)
+
+
+def test_a_retry_adopts_the_job_that_has_completed(train: Any, sagemaker: Any, monkeypatch: Any) -> None:
+    with pytest.raises(TaskDeferred):
+        train().execute(CONTEXT)
+    complete(sagemaker, name("train", 1))
+    monkeypatch.setattr(operators, "AwsLogsHook", lambda **_: fakes.FakeHook(fakes.FakeLogs()))
+    assert train().execute(CONTEXT)["job_name"] == name("train", 1)
+    assert sagemaker.created == [name("train", 1)]
 
 
 @pytest.mark.parametrize("state", ["Failed", "Stopped", "Stopping"])

@@ -3,8 +3,9 @@
     python -m local_aws.images.batch.driver <base>
 
 <base> holds plan.json (written by the control plane), input/, model/ and output/. An object's answers become
-output/<same path>.out, whole or not at all; a failed object does not keep the others from being tried. Exit status 1
-when any object failed; the first failure's reason is in <base>/failure and on the last line of the log.
+output/<same path>.out, whole or not at all; a failed object does not keep the others from being tried. Exit
+status 1 when any object failed; the first failure's reason is in <base>/failure and on the last line of the
+log.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class Transform:
         answers = self.answered.split(answer)
         if len(answers) != len(batch.records):
             raise TransformError(
-                f"the model answered {len(answers)} records to {len(batch.records)}, so they cannot be joined or filtered"
+                f"the model answered {len(answers)} records to {len(batch.records)}, "
+                "so they cannot be joined or filtered"
             )
         return b"\n".join(self._process(*pair) for pair in zip(batch.records, answers, strict=True))
 
@@ -153,7 +155,9 @@ class Transform:
         sent = [self._filtered(record) for record in records] if self.by_record else records
         body = b"\n".join(sent)
         if len(body) > self.limit:
-            raise TransformError(f"a record of {len(body)} bytes is larger than MaxPayloadInMB ({self.limit} bytes)")
+            raise TransformError(
+                f"a record of {len(body)} bytes is larger than MaxPayloadInMB ({self.limit} bytes)"
+            )
         return Batch(records, body)
 
     def _filtered(self, record: bytes) -> bytes:
@@ -181,7 +185,9 @@ def _wait_ready(server: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise TransformError(f"The model server ended with status {server.returncode} before it answered /ping.")
+            raise TransformError(
+                f"The model server ended with status {server.returncode} before it answered /ping."
+            )
         try:
             if _request(port, "GET", "/ping", b"", {}, 2)[0] == 200:
                 return

@@ -1,7 +1,7 @@
 """InputFilter, OutputFilter and JoinSource of batch transform: the subset of JSONPath that AWS documents.
 
-`$`, `.name`, `['a','b']`, `[*]`, `.*`, `[1,3]`, `[-1]`, slices, and mixtures such as `$[0,5:]`. A CSV row is an array
-of texts, so only indices apply to it.
+`$`, `.name`, `['a','b']`, `[*]`, `.*`, `[1,3]`, `[-1]`, slices, and mixtures such as `$[0,5:]`. A CSV row is
+an array of texts, so only indices apply to it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def parse(path: str) -> Selector:
             try:
                 record = step(record)
             except (LookupError, TypeError) as error:
-                raise FilterError(f"The filter {path!r} does not fit the record {str(record)[:100]!r}: {error}") from error
+                raise FilterError(
+                    f"The filter {path!r} does not fit the record {str(record)[:100]!r}: {error}"
+                ) from error
         return record
 
     return select
@@ -116,7 +118,9 @@ class Records:
         return self.media_type == "text/csv"
 
     def split(self, body: bytes) -> list[bytes]:
-        """The records of a response. JSON that is no JSON lines is one record, or the predictions list's items."""
+        """The records of a response. JSON that is no JSON lines is one record, or the predictions list's
+        items.
+        """
         if self.media_type == "application/json":
             return [body]
         return [line for line in body.splitlines() if line.strip()]

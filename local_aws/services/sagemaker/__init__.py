@@ -1,7 +1,7 @@
 """SageMaker's control plane: jobs that compute, a model registry, endpoints with guarded deployments.
 
-`operations` is the table of contents. moto parses requests and writes answers; its canned results are replaced
-(see `install`) and what is not computed here is refused by name.
+`operations` is the table of contents. moto parses requests and writes answers; its canned results are
+replaced (see `install`) and what is not computed here is refused by name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the SageMaker service remembers, and the handle through which its modules reach it.
 
-A resource is a plain dictionary in the shape of its Describe answer. Keys that begin with an underscore are ours;
-the serializer writes only what AWS's model names, so they never leave the server. Plain dictionaries keep the state
-picklable, and the code free of a class a resource.
+A resource is a plain dictionary in the shape of its Describe answer. Keys that begin with an underscore are
+ours; the serializer writes only what AWS's model names, so they never leave the server. Plain dictionaries
+keep the state picklable, and the code free of a class a resource.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Service:
         return record
 
     def update(self, kind: str, name: str, **changes: Any) -> None:
-        """Change a record from a background thread, durably. A record that was deleted meanwhile stays deleted."""
+        """Change a record from a background thread, durably. A record that was deleted meanwhile stays
+        deleted.
+        """
         with self.lock:
             record = self.backend.records[kind].get(name)
             if record is None:

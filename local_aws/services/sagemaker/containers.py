@@ -11,7 +11,7 @@ from .backend import Service
 
 
 def check(service: Service, container: dict[str, Any]) -> None:
-    """Refuse a container that could never be loaded: unknown image, missing artefact, a mode not served here."""
+    """Refuse a container that could never be loaded: unknown image, no artefact, a mode not served."""
     errors.refuse(container, "MultiModelConfig", "AdditionalModelDataSources", "AdditionalS3DataSource")
     if container.get("Mode", "SingleModel") != "SingleModel":
         raise errors.unsupported(f"Container Mode {container['Mode']}")

@@ -1,4 +1,6 @@
-"""The control plane's side of the data plane: desired state goes out as a file, readiness comes back over HTTP."""
+"""The control plane's side of the data plane: desired state goes out as a file, readiness comes back over
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ def publish(service: Service) -> None:
     try:
         _call(service, "POST", "/-/reload")
     except OSError as error:
-        log.info("the data plane was not told of a change, it reads it when it starts: %s", error)
+        log.debug("the data plane is not there to be told, it reads the file when it starts: %s", error)
 
 
 def desired(service: Service) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def desired(service: Service) -> dict[str, Any]:
 
 
 def variant_states(service: Service, endpoint: str, fleet: str) -> dict[str, dict[str, str]]:
-    """variant name -> {"state": "Loading|Ready|Failed", "reason": ...}; empty while the data plane is away."""
+    """variant -> {"state": "Loading|Ready|Failed", "reason": ...}; empty while the data plane is away."""
     try:
         endpoints = json.loads(_call(service, "GET", "/-/status"))["endpoints"]
     except (OSError, ValueError):

@@ -1,8 +1,10 @@
-"""Deployments: a new fleet beside the old one, traffic moved in watched steps, rolled back when an alarm fires.
+"""Deployments: a new fleet beside the old one, traffic moved in watched steps, rolled back when an alarm
+fires.
 
-Each endpoint that is being changed has one thread, and `_deployment` in its record says what the thread is doing, so
-that a restarted server carries on: a step that was being watched is watched again from its beginning. Until the new
-fleet is ready the old one has all the traffic, so no request ever meets a fleet that cannot answer.
+Each endpoint that is being changed has one thread, and `_deployment` in its record says what the thread is
+doing, so that a restarted server carries on: a step that was being watched is watched again from its
+beginning. Until the new fleet is ready the old one has all the traffic, so no request ever meets a fleet that
+cannot answer.
 """
 
 from __future__ import annotations
@@ -232,7 +234,8 @@ def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]
         for variant, state in states.items():
             if state["state"] == "Failed":
                 raise RolledBack(
-                    f"The container of variant {variant} did not load its model: {state.get('reason') or 'no reason given'}"
+                    f"The container of variant {variant} did not load its model: "
+                    f"{state.get('reason') or 'no reason given'}"
                 )
         if wanted <= {variant for variant, state in states.items() if state["state"] == "Ready"}:
             return
@@ -240,8 +243,8 @@ def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]
         if time.monotonic() > deadline:
             waiting = ", ".join(sorted(wanted - states.keys())) or ", ".join(sorted(wanted))
             raise RolledBack(
-                f"The container of variant {waiting} did not pass the ping health check within {READY_TIMEOUT_SECONDS} s. "
-                f"Please check CloudWatch logs for this endpoint."
+                f"The container of variant {waiting} did not pass the ping health check within "
+                f"{READY_TIMEOUT_SECONDS} s. Please check CloudWatch logs for this endpoint."
             )
         threading.Event().wait(POLL_SECONDS)
 
@@ -281,7 +284,8 @@ def _check_alarms(service: Service, names: tuple[str, ...]) -> None:
         firing = [name for name in names if name in known and known[name].state_value == "ALARM"]
     if firing:
         raise RolledBack(
-            f"One or more configured alarms are in the ALARM state: {', '.join(firing)}. The deployment was rolled back."
+            f"One or more configured alarms are in the ALARM state: {', '.join(firing)}. "
+            "The deployment was rolled back."
         )
 
 
@@ -326,7 +330,7 @@ def _serve(service: Service, name: str, config: Record, fleet: str) -> None:
 def _variants(
     config: Record, images: dict[str, str], now: Any, status: str | None = None
 ) -> list[dict[str, Any]]:
-    """ProductionVariants of Describe. Weights are relative: a variant's share is its weight over their sum."""
+    """ProductionVariants of Describe. A variant's share is its weight over the sum of all."""
     return [
         {
             "VariantName": variant["VariantName"],

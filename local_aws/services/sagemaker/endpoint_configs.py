@@ -102,5 +102,6 @@ def _check_capture(service: Service, config: dict[str, Any] | None) -> None:
     bucket = inputs.split_uri(config["DestinationS3Uri"])[0]
     if not service.context.objects.exists_bucket(bucket):
         raise errors.validation(
-            f"The bucket of the capture destination {config['DestinationS3Uri']} does not exist: create s3://{bucket} first."
+            f"The bucket of the capture destination {config['DestinationS3Uri']} does not exist: "
+            f"create s3://{bucket} first."
         )

@@ -1,7 +1,7 @@
 """The errors of the SageMaker API, with AWS's own codes and, where they are known, its own words.
 
-Clients match on these texts: the provider's operators look for `ValidationException` (a job that does not exist),
-`Cannot create already existing endpoint` and `Model Package Group already exists`.
+Clients match on these texts: the provider's operators look for `ValidationException` (a job that does not
+exist), `Cannot create already existing endpoint` and `Model Package Group already exists`.
 """
 
 from __future__ import annotations

@@ -58,9 +58,10 @@ def check(service: Service, source: Source, role_arn: str) -> None:
     if objects.exists_bucket(bucket) and next(iter(objects.list(bucket, prefix)), None) is not None:
         return
     raise errors.validation(
-        f'No S3 objects found under S3 URL "{source.uri}" given in input data source. Please ensure that the '
-        f"bucket exists in the selected region ({service.backend.region_name}), that objects exist under that "
-        f'S3 prefix, and that the role "{role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+        f'No S3 objects found under S3 URL "{source.uri}" given in input data source. Please ensure that '
+        f"the bucket exists in the selected region ({service.backend.region_name}), that objects exist under "
+        f'that S3 prefix, and that the role "{role_arn}" has "s3:ListBucket" permissions on bucket '
+        f'"{bucket}".'
     )
 
 
@@ -79,7 +80,7 @@ def items(service: Service, source: Source) -> list[Item]:
 
 
 def download(service: Service, source: Source, folder: Path) -> int:
-    """Copy a source's objects below `folder`; return how many. Copies, so a job cannot change stored objects."""
+    """Copy a source's objects below `folder`; return how many. Copies: a job cannot change stored ones."""
     folder.mkdir(parents=True, exist_ok=True)
     found = items(service, source)
     for item in found:
@@ -91,7 +92,8 @@ def download(service: Service, source: Source, folder: Path) -> int:
             _copy(service, item, destination, source.compressed)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise BadInput(
-                f"s3://{item.bucket}/{item.key} cannot be downloaded: another key makes its name both a file and a folder"
+                f"s3://{item.bucket}/{item.key} cannot be downloaded: "
+                "another key makes its name both a file and a folder"
             ) from error
     return len(found)
 

@@ -5,8 +5,8 @@
     process  -> under the supervisor, which outlives a kill of this server
     exit     -> finish: outputs published, final status with its reason
 
-Every step that changes a record is durable before the next begins, and `finish` may run again after a crash: it
-publishes whole objects under fixed keys. So `resume` only has to attach to what was running.
+Every step that changes a record is durable before the next begins, and `finish` may run again after a crash:
+it publishes whole objects under fixed keys. So `resume` only has to attach to what was running.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Kind:
     """What differs between the three kinds of jobs.
 
     name: as in the ARN, "training-job". started, ended: the members that hold these times.
-    prepare(service, record, base): lay out the job's folder, return the command. Raises BadInput, UnknownImage.
-    finish(service, record, base, exit): publish what the job wrote, say how it ended.
+    prepare(service, record, base): lay out the job's folder, return the command. Raises BadInput,
+    UnknownImage. finish(service, record, base, exit): publish what the job wrote, say how it ended.
     grace_seconds: between SIGTERM and SIGKILL of a stop.
     """
 
@@ -82,8 +82,8 @@ def submit(service: Service, kind: Kind, record: Record, tags: list[dict[str, st
         what = "Training job names" if kind.name == "training-job" else "Job name"
         noun = "training job" if kind.name == "training-job" else "job"
         raise errors.in_use(
-            f"{what} must be unique within an AWS account and region, and a {noun} with this name already exists "
-            f"({service.arn(kind.name, name)})"
+            f"{what} must be unique within an AWS account and region, and a {noun} with this name already "
+            f"exists ({service.arn(kind.name, name)})"
         )
     now = service.now()
     record.update({kind.status: "InProgress", "CreationTime": now, "LastModifiedTime": now})
@@ -135,9 +135,9 @@ def check_instances(count: int | None, instance_type: str | None, usage: str) ->
     """One instance is what there is: a second one is refused as AWS refuses one past the account's limit."""
     if count and count > 1:
         raise errors.limit(
-            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with current "
-            f"utilization of 0 Instances and a request delta of {count} Instances. Local AWS runs every job on "
-            "this machine: ask for one instance."
+            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with "
+            f"current utilization of 0 Instances and a request delta of {count} Instances. "
+            "Local AWS runs every job on this machine: ask for one instance."
         )
 
 
@@ -168,8 +168,8 @@ def ended_badly(exit: Exit, message: str = "") -> Outcome:
 
 
 LOST = (
-    "InternalServerError: local AWS was stopped while the job was running, and the job's process did not survive. "
-    "Nothing of it was published; run the job again."
+    "InternalServerError: local AWS was stopped while the job was running, and the job's process did not "
+    "survive. Nothing of it was published; run the job again."
 )
 INTERRUPTED = "InternalServerError: local AWS was shut down while the job was running. Run the job again."
 
@@ -252,8 +252,8 @@ def _on_line(service: Service, kind: Kind, record: Record) -> Callable[[str], No
 
 
 def _on_exit(service: Service, kind: Kind, name: str) -> Callable[[Exit], None]:
-    """Runs on the supervisor's thread for this job, which keeps the job's end until this has returned: a server
-    that is killed while it publishes hears of the same end again and publishes the same."""
+    """Runs on the supervisor's thread for this job, which keeps the job's end until this has returned: a
+    server that is killed while it publishes hears of the same end again and publishes the same."""
     return lambda exit: _finish(service, kind, name, exit)
 
 

@@ -21,7 +21,7 @@ _XGBOOST_METRICS = (
 
 
 def xgboost_definitions() -> list[dict[str, str]]:
-    """What the service itself adds for the built-in XGBoost. Log lines carry TAB as `#011`, as syslog does."""
+    """What the service adds for the built-in XGBoost. Stored log lines carry TAB as `#011`."""
     return [
         {"Name": f"{channel}:{metric}", "Regex": rf".*\[[0-9]+\].*#011{channel}-{metric}:{_NUMBER}.*"}
         for channel in ("train", "validation")
@@ -30,7 +30,7 @@ def xgboost_definitions() -> list[dict[str, str]]:
 
 
 def definitions(image_uri: str, given: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """The definitions in force: the request's own, and the built-in algorithm's for names it does not define."""
+    """The definitions in force: the request's own, and the built-in algorithm's for other names."""
     given = list(given)
     if registry.split_uri(image_uri)[0] != "sagemaker-xgboost":
         return given

@@ -1,4 +1,6 @@
-"""Models: which container with which artefact. Nothing is loaded until something serves or transforms with it."""
+"""Models: which container with which artefact. Nothing is loaded until something serves or transforms with
+it.
+"""
 
 from __future__ import annotations
 
@@ -110,15 +112,15 @@ def _resolved(service: Service, name: str) -> list[dict[str, Any]]:
 
 
 def _resolve(service: Service, container: dict[str, Any]) -> list[dict[str, Any]]:
-    """A container that names a model package stands for the package's containers; its environment is added."""
+    """A container that names a model package stands for the package's; its environment is added."""
     name = container.get("ModelPackageName")
     if not name:
         return [container]
     package = packages.get(service, name)
     if package.get("ModelApprovalStatus", "Approved") != "Approved":
         raise errors.validation(
-            f"The model package {package['ModelPackageArn']} is {package['ModelApprovalStatus']}: approve it before "
-            "a model is made of it."
+            f"The model package {package['ModelPackageArn']} is {package['ModelApprovalStatus']}: approve it "
+            "before a model is made of it."
         )
     extra = container.get("Environment") or {}
     return [

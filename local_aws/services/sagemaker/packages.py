@@ -36,8 +36,8 @@ def delete_group(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     name = group["ModelPackageGroupName"]
     if any(p.get("ModelPackageGroupName") == name for p in service.records("model-package").values()):
         raise errors.conflict(
-            f"Model Package Group {group['ModelPackageGroupArn']} cannot be deleted because it still contains "
-            "Model Packages."
+            f"Model Package Group {group['ModelPackageGroupArn']} cannot be deleted because it still "
+            "contains Model Packages."
         )
     del service.records("model-package-group")[name]
     return {}
@@ -57,7 +57,8 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     group_name, own_name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
     if bool(group_name) == bool(own_name):
         raise errors.validation(
-            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to use."
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+            "Cannot determine which one to use."
             if group_name
             else "Either ModelPackageName or ModelPackageGroupName must be given."
         )

@@ -67,7 +67,8 @@ def _check_output(service: Service, output: dict[str, Any]) -> None:
     bucket = inputs.split_uri(s3["S3Uri"])[0]
     if not service.context.objects.exists_bucket(bucket):
         raise errors.validation(
-            f"The bucket of the output {output['OutputName']}, {s3['S3Uri']}, does not exist: create s3://{bucket} first."
+            f"The bucket of the output {output['OutputName']}, {s3['S3Uri']}, does not exist: "
+            f"create s3://{bucket} first."
         )
 
 
@@ -82,7 +83,7 @@ def _source(s3: dict[str, Any]) -> inputs.Source:
 
 
 def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
-    """Lay out /opt/ml for processing. Its configuration is in config/, not in input/config/ as for training."""
+    """Lay out /opt/ml for processing. Configuration is in config/, for training in input/config/."""
     config = base / "config"
     config.mkdir()
     (base / "output").mkdir()
@@ -109,7 +110,13 @@ def _job_config(record: Record) -> dict[str, Any]:
     """What a container finds in processingjobconfig.json; members that were not given are null."""
     app = record["AppSpecification"]
     names = (
-        *("ProcessingJobArn", "ProcessingJobName", "Environment", "ProcessingInputs", "ProcessingOutputConfig"),
+        *(
+            "ProcessingJobArn",
+            "ProcessingJobName",
+            "Environment",
+            "ProcessingInputs",
+            "ProcessingOutputConfig",
+        ),
         *("ProcessingResources", "RoleArn", "StoppingCondition", "NetworkConfig"),
     )
     config = {name: record.get(name) for name in names}

@@ -25,7 +25,7 @@ class SageMakerResponses(SageMakerResponse):
 
     @property
     def service(self) -> Service:
-        return Service(self.context, self.sagemaker_backend)  # type: ignore[arg-type]
+        return Service(self.context, self.sagemaker_backend)
 
 
 def service_model() -> ServiceModel:

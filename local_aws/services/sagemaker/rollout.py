@@ -75,5 +75,6 @@ def _share(size: dict[str, Any] | None, instances: int, name: str) -> float:
         raise errors.validation(f"TrafficRoutingConfiguration needs a {name}.")
     if size["Type"] == "CAPACITY_PERCENT":
         return float(size["Value"]) / 100
-    # A fleet of one instance cannot be split by instances on AWS; half is the nearest that means anything here.
+    # A fleet of one instance cannot be split by instances on AWS; half is the nearest that means anything
+    # here.
     return float(size["Value"]) / max(instances, 1) if instances > 1 else 0.5

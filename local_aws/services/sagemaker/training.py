@@ -167,7 +167,7 @@ def _restore_checkpoints(service: Service, uri: str, folder: Path) -> None:
 
 
 def _finish(service: Service, record: Record, base: Path, exit: Exit) -> Outcome:
-    """Publish what there is, then say how it ended. A failed job's model is not published: it is not a model."""
+    """Publish what there is, then say how it ended. A failed job's model is not published: it is none."""
     members = {"FinalMetricDataList": metrics.final(service, record), **_times(service, record)}
     if exit.reason == "lost":
         return jobs.ended_badly(exit)

@@ -1,7 +1,8 @@
 """Batch transform jobs: a private model server, and a driver that feeds it the input objects.
 
-Driver and server run as one job process (`local_aws.images.batch`), so stop, time limit, logs and adoption after a
-restart are the supervisor's as for every job. This module lays the work out and publishes what came back.
+Driver and server run as one job process (`local_aws.images.batch`), so stop, time limit, logs and adoption
+after a restart are the supervisor's as for every job. This module lays the work out and publishes what came
+back.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Requests checked against botocore's own model of the service, in AWS's words.
 
-botocore checks types and required members before it sends; patterns, enumerations and lengths are the server's to
-check. moto has lists of its own for some (instance types, by hand, old): the model that the clients carry is the
-better source.
+botocore checks types and required members before it sends; patterns, enumerations and lengths are the
+server's to check. moto has lists of its own for some (instance types, by hand, old): the model that the
+clients carry is the better source.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _structure(shape: StructureShape, value: Any, path: str, found: list[str]) -
     for name in shape.required_members:
         if value.get(name) is None:
             found.append(
-                f"Value null at '{prefix}{_camel(name)}' failed to satisfy constraint: Member must not be null"
+                f"Value null at '{prefix}{_camel(name)}' failed to satisfy constraint: "
+                "Member must not be null"
             )
     for name, item in value.items():
         member = shape.members.get(name)
@@ -131,7 +132,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """None for the few patterns that only Java understands (`\\p{L}`): they restrict descriptions, not names."""
+    """None for patterns that only Java understands (`\\p{L}`): those are for descriptions."""
     try:
         return re.compile(pattern)
     except re.error:

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ class FakeSupervisor:
 
     def is_running(self, job_id):
         process = self.processes.get(job_id)
-        return bool(process) and process.poll() is None
+        return process is not None and process.poll() is None
 
     def attach(self, job_id, on_exit, on_line=None):
         self.attached.append(job_id)
@@ -145,7 +146,7 @@ class Api:
 
 @pytest.fixture
 def service(tmp_path):
-    context = SimpleNamespace(
+    context: Any = SimpleNamespace(
         data_dir=tmp_path / "data",
         region="us-east-1",
         account="123456789012",

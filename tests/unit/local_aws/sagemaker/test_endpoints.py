@@ -56,14 +56,19 @@ class DataPlane:
         return {
             "version": 1,
             "endpoints": {
-                name: {"fleets": {f["id"]: {"variants": {v["name"]: state(v) for v in f["variants"]}} for f in e["fleets"]}}
-                for name, e in endpoints.items()
+                name: {
+                    "fleets": {
+                        fleet["id"]: {"variants": {v["name"]: state(v) for v in fleet["variants"]}}
+                        for fleet in endpoint["fleets"]
+                    }
+                }
+                for name, endpoint in endpoints.items()
             },
-        }  # fmt: skip
+        }
 
     def weights(self, endpoint):
         """The distinct fleet weights over time: [{"config": weight, ...}, ...]."""
-        steps = []
+        steps: list[dict[str, float]] = []
         for state in self.history:
             fleets = {fleet["id"]: fleet["weight"] for fleet in state.get(endpoint, {}).get("fleets", ())}
             if not steps or steps[-1] != fleets:
@@ -158,7 +163,11 @@ def test_an_endpoint_is_created_with_capture(api, make, settled, service):
     assert endpoint["EndpointStatus"] == "InService", endpoint.get("FailureReason")
     assert endpoint["EndpointConfigName"] == "v1"
     [variant] = endpoint["ProductionVariants"]
-    assert (variant["VariantName"], variant["CurrentWeight"], variant["DesiredInstanceCount"]) == ("AllTraffic", 1.0, 1)
+    assert (variant["VariantName"], variant["CurrentWeight"], variant["DesiredInstanceCount"]) == (
+        "AllTraffic",
+        1.0,
+        1,
+    )
     assert endpoint["DataCaptureConfig"] == {
         "EnableCapture": True,
         "CaptureStatus": "Started",
@@ -197,7 +206,9 @@ def test_an_archive_that_leaves_its_folder_is_refused(api, make, settled):
     api("CreateEndpoint", EndpointName="churn", EndpointConfigName="evil")
     endpoint = settled()
     assert endpoint["EndpointStatus"] == "Failed"
-    assert "s3://bucket/evil/model.tar.gz holds a member that may not be extracted" in endpoint["FailureReason"]
+    assert (
+        "s3://bucket/evil/model.tar.gz holds a member that may not be extracted" in endpoint["FailureReason"]
+    )
 
 
 @pytest.fixture
@@ -224,7 +235,12 @@ def test_a_canary_moves_the_traffic_in_steps(api, deployed, settled, plane):
 
 
 def test_a_linear_deployment(api, deployed, settled, plane):
-    api("UpdateEndpoint", EndpointName="churn", EndpointConfigName="v2", DeploymentConfig=canary(type="LINEAR"))
+    api(
+        "UpdateEndpoint",
+        EndpointName="churn",
+        EndpointConfigName="v2",
+        DeploymentConfig=canary(type="LINEAR"),
+    )
     assert settled()["EndpointConfigName"] == "v2"
     assert [step.get("v2") for step in plane.weights("churn")] == [None, 0.0, 0.5, 1.0, 1.0]
 
@@ -322,7 +338,10 @@ def test_weights_are_changed(api, objects, role, make, settled, plane):
         DesiredWeightsAndCapacities=[{"VariantName": "v2", "DesiredWeight": 3.0}],
     )
     endpoint = settled()
-    assert {v["VariantName"]: v["CurrentWeight"] for v in endpoint["ProductionVariants"]} == {"v1": 1.0, "v2": 3.0}
+    assert {v["VariantName"]: v["CurrentWeight"] for v in endpoint["ProductionVariants"]} == {
+        "v1": 1.0,
+        "v2": 3.0,
+    }
     [fleet] = plane.history[-1]["churn"]["fleets"]
     assert {v["name"]: v["weight"] for v in fleet["variants"]} == {"v1": 1.0, "v2": 3.0}
     with pytest.raises(ServiceException, match='"v9" is/are not present'):
@@ -337,9 +356,9 @@ def test_delete_and_what_is_not_there(api, deployed, plane):
     with pytest.raises(ServiceException, match='Cannot create already existing endpoint "arn:aws:sagemaker'):
         api("CreateEndpoint", EndpointName="churn", EndpointConfigName="v1")
     api("DeleteEndpoint", EndpointName="churn")
-    with pytest.raises(ServiceException, match='Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/churn"'):  # fmt: skip
-        while True:
-            api("DescribeEndpoint", EndpointName="churn")
+    missing = 'Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/churn"'
+    with pytest.raises(ServiceException, match=missing):
+        api.wait("DescribeEndpoint", "EndpointStatus", (), EndpointName="churn")
     assert plane.history[-1] == {}
     with pytest.raises(ServiceException, match="Could not find endpoint configuration"):
         api("CreateEndpoint", EndpointName="churn", EndpointConfigName="none")

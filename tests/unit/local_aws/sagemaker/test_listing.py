@@ -39,9 +39,11 @@ def test_filters_and_order(api):
     assert names(api("ListTrainingJobs", StatusEquals="Failed", SortBy="Name", SortOrder="Descending")) == [
         "churn-20", "churn-15", "churn-10", "churn-05", "churn-00",
     ]  # fmt: skip
-    assert names(api("ListTrainingJobs", NameContains="-1", CreationTimeAfter=START + timedelta(hours=17))) == [
-        "churn-18", "churn-19",
-    ]  # fmt: skip
+    late = START + timedelta(hours=17)
+    assert names(api("ListTrainingJobs", NameContains="-1", CreationTimeAfter=late)) == [
+        "churn-18",
+        "churn-19",
+    ]
 
 
 def test_a_foreign_token_is_refused(api):

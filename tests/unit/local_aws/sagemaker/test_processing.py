@@ -102,7 +102,8 @@ def test_the_configuration_is_where_a_processing_container_looks(api, role, obje
 def test_a_failed_job_says_its_last_line_and_still_uploads_its_outputs(api, role, objects):
     script = (
         "import os, pathlib\n"
-        "(pathlib.Path(os.environ['SAGEMAKER_BASE_DIR']) / 'processing/output/report.json').write_text('{}')\n"
+        "base = pathlib.Path(os.environ['SAGEMAKER_BASE_DIR'])\n"
+        "(base / 'processing/output/report.json').write_text('{}')\n"
         "raise ValueError('line 3, column Churn?: boom')\n"
     )
     job = run(api, request(role, script))
@@ -172,7 +173,9 @@ def test_a_key_that_leaves_the_folder_fails_the_job(api, role, objects):
     objects["raw/../../../evil.csv"] = b"x"
     job = run(api, request(role, "pass"))
     assert job["ProcessingJobStatus"] == "Failed"
-    assert "s3://bucket/raw/../../../evil.csv would be written outside the job's folder" in job["FailureReason"]
+    assert (
+        "s3://bucket/raw/../../../evil.csv would be written outside the job's folder" in job["FailureReason"]
+    )
 
 
 def test_an_image_without_a_command_is_refused_by_name(api, role):

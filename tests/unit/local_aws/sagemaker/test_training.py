@@ -50,7 +50,8 @@ def run(api, given):
 
 def members(data):
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        return {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
+        found = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        return {name: file.read() for name, file in found.items() if file}
 
 
 BASE = "import os, pathlib, json\nbase = pathlib.Path(os.environ['SAGEMAKER_BASE_DIR'])\n"
@@ -60,7 +61,8 @@ def test_the_container_contract_and_the_artefacts(api, role, objects):
     script = BASE + (
         "config = base / 'input/config'\n"
         "seen = {p.name: json.loads(p.read_text()) for p in config.iterdir()}\n"
-        "seen['files'] = sorted(str(p.relative_to(base)) for p in (base / 'input/data').rglob('*') if p.is_file())\n"
+        "files = [p for p in (base / 'input/data').rglob('*') if p.is_file()]\n"
+        "seen['files'] = sorted(str(p.relative_to(base)) for p in files)\n"
         "seen['name'] = os.environ['TRAINING_JOB_NAME']\n"
         "(base / 'model/xgboost-model').write_text('the model')\n"
         "(base / 'output/data/seen.json').write_text(json.dumps(seen))\n"
@@ -147,7 +149,8 @@ def test_a_stop_before_the_process_starts_never_starts_it(api, service, role):
 def test_checkpoints_are_restored_and_saved(api, role, objects):
     objects["ckpt/xgboost-checkpoint.3"] = b"three"
     script = BASE + (
-        "local = pathlib.Path(json.loads((base / 'input/config/checkpointconfig.json').read_text())['LocalPath'])\n"
+        "config = json.loads((base / 'input/config/checkpointconfig.json').read_text())\n"
+        "local = pathlib.Path(config['LocalPath'])\n"
         "assert (local / 'xgboost-checkpoint.3').read_text() == 'three'\n"
         "(local / 'xgboost-checkpoint.4').write_text('four')\n"
     )
@@ -174,7 +177,8 @@ def test_a_gzip_channel_is_expanded_and_a_truncated_one_is_named(api, role, obje
 def test_a_manifest_names_its_objects(api, role, objects):
     objects["m.manifest"] = json.dumps([{"prefix": "s3://bucket/data/"}, "train/part-0.csv"]).encode()
     given = request(
-        role, BASE + "assert [p.name for p in (base / 'input/data/train/train').iterdir()] == ['part-0.csv']\n"
+        role,
+        BASE + "assert [p.name for p in (base / 'input/data/train/train').iterdir()] == ['part-0.csv']\n",
     )
     given["InputDataConfig"][0]["DataSource"]["S3DataSource"] = {
         "S3DataType": "ManifestFile",
@@ -201,7 +205,9 @@ def test_what_is_not_computed_is_refused_by_name(api, role, change, text):
 @pytest.mark.parametrize("tag", ["latest", "1.7-1"])
 def test_an_image_of_another_version_is_refused(api, role, tag):
     given = request(role, "pass")
-    given["AlgorithmSpecification"]["TrainingImage"] = f"x.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:{tag}"
+    given["AlgorithmSpecification"]["TrainingImage"] = (
+        f"x.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:{tag}"
+    )
     with pytest.raises(ServiceException, match="ValidationException"):
         api("CreateTrainingJob", **given)
 

@@ -1,12 +1,13 @@
-"""Monitors for deployed models: data quality, model quality, bias, feature attribution, and the ground-truth merge.
+"""Monitors for deployed models.
+
+Data quality, model quality, bias, feature attribution, and the ground-truth merge.
 
 One implementation, run three ways: by local AWS under the names of AWS's managed images, as a plain
 processing job on any maintained image (``python3 <code>/monitoring analyzer``), and as functions in a test.
 
 Arrows point one way::
 
-    __main__ -> analyzer, merge, clarify              the container contracts (environment, paths, exit message)
-    analyzer -> data_quality, model_quality -> tables -> capture -> sources
-    data_quality -> checks, drift -> profile -> sketch
-    report_page -> charts                             the page a person reads
+    __main__ -> analyzer, merge, clarify              the container contracts (environment, paths, exit
+    message) analyzer -> data_quality, model_quality -> tables -> capture -> sources data_quality -> checks,
+    drift -> profile -> sketch report_page -> charts                             the page a person reads
 """

@@ -1,6 +1,9 @@
-"""``python3 <folder>/monitoring analyzer|merger|clarify``: the three jobs under the processing container contract.
+"""``python3 <folder>/monitoring analyzer|merger|clarify``.
 
-Works as a folder copied beside other code, as AWS processing jobs have it, and as a package of this repository.
+The three jobs under the processing container contract.
+
+Works as a folder copied beside other code, as AWS processing jobs have it, and as a package of this
+repository.
 """
 
 import importlib

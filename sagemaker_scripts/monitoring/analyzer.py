@@ -1,7 +1,8 @@
 """The analyzer job: data quality or model quality, of a baseline or of a window.
 
-Container contract of ``sagemaker-model-monitor-analyzer``: everything comes from environment variables, the rest
-is ``run`` on plain values. With ``baseline_constraints`` it judges a window, without it suggests a baseline.
+Container contract of ``sagemaker-model-monitor-analyzer``: everything comes from environment variables, the
+rest is ``run`` on plain values. With ``baseline_constraints`` it judges a window, without it suggests a
+baseline.
 
 Settings of ours, all optional: ``constraint_tolerance`` (standard errors, model quality; 0 is the managed
 behaviour), ``window_alarm_rate`` (data quality, see ``drift``), ``expected_window_rows``, ``mangled_rows``

@@ -1,6 +1,9 @@
-"""Truth and prediction, row by row, out of a baseline table or merged capture; what cannot be used is refused by name.
+"""Truth and prediction, row by row, out of a baseline table or merged capture.
 
-Attributes name columns of a table, or positions in the endpoint's *output* (``"0"``), or a JSON path (``$.score``).
+What cannot be used is refused by name.
+
+Attributes name columns of a table, or positions in the endpoint's *output* (``"0"``), or a JSON path
+(``$.score``).
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .capture import (
+    Requests,
     Rows,
     check_encodings,
     csv_rows,
@@ -34,7 +39,10 @@ _FLAGS = {"true": "1", "false": "0", "True": "1", "False": "0", "True.": "1", "F
 
 @dataclass(frozen=True)
 class Attributes:
-    """Where to find what. With a probability and a threshold the prediction is ``probability > threshold``."""
+    """Where to find what.
+
+    With a probability and a threshold the prediction is ``probability > threshold``.
+    """
 
     problem: Problem
     inference: str | None = None
@@ -59,7 +67,7 @@ def read_answers(dataset: Dataset, attributes: Attributes) -> Answers:
     if not parts:
         reason = f" {dataset.refusals.sentence()}." if dataset.refusals.total else ""
         raise AnalysisError(f"No record with a usable label and prediction.{reason}")
-    scores = None if parts[0].scores is None else np.concatenate([part.scores for part in parts])  # type: ignore[misc]
+    scores = None if parts[0].scores is None else np.concatenate([part.scores for part in parts])
     return Answers(
         attributes.problem,
         np.concatenate([part.truth for part in parts]),
@@ -69,7 +77,7 @@ def read_answers(dataset: Dataset, attributes: Attributes) -> Answers:
 
 
 def _merged(dataset: Dataset) -> Iterator[Chunk]:
-    """Output columns ``0, 1, ...`` (or flattened names) and the label as the last column, ``ground_truth``."""
+    """Output columns ``0, 1, ...`` (or flattened names) and the label, ``ground_truth``, as the last."""
     if not dataset.source.exists() or not (files := find_files(dataset.source, (".jsonl",))):
         raise AnalysisError(
             f"Job inputs had no data: no merged records under {dataset.locations.name(dataset.source)}."
@@ -86,12 +94,16 @@ def _merged(dataset: Dataset) -> Iterator[Chunk]:
             table = pa.table(
                 {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
             )
-            yield Chunk(table, lambda i, pairs=pairs, requests=requests: requests.where(pairs[i][0]))
+            yield Chunk(table, partial(_request_name, requests, pairs))
         else:
             # A row is as wide as the output plus one label, whatever the features are.
             part = replace(dataset, sections=("endpointOutput", "groundTruthData"), columns=[], names=())
             found = csv_rows(check_encodings(requests, dataset.refusals), part.sections, dataset.refusals)
             yield from _numbered(part, found)
+
+
+def _request_name(requests: Requests, pairs: list[tuple[int, dict[str, Any]]], row: int) -> str:
+    return requests.where(pairs[row][0])
 
 
 def _numbered(part: Dataset, rows: Rows) -> Iterator[Chunk]:
@@ -153,7 +165,8 @@ def _column(table: pa.Table, attribute: str, setting: str) -> pa.ChunkedArray:
     if attribute.isdigit() and int(attribute) < table.num_columns:
         return table.column(int(attribute))
     raise AnalysisError(
-        f"{setting}={attribute!r} names no column; found: {', '.join(table.column_names[:20])}. Correct the setting."
+        f"{setting}={attribute!r} names no column; found: {', '.join(table.column_names[:20])}. "
+        "Correct the setting."
     )
 
 

@@ -1,38 +1,48 @@
-"""Bias metrics through ``smclarify``, their standard errors, and drift against a baseline's ``analysis.json``.
+"""Bias metrics through ``smclarify``, their standard errors, and drift against a baseline.
 
-Values are ``smclarify``'s. A window of a few hundred customers makes every one of them jump, so drift is judged
-with the normal bootstrap interval that AWS documents: a violation needs the interval around the window's value to
-lie wholly farther from neutral than the baseline. The interval needs a standard error; all metrics but the flip
-test are functions of counts by (group, facet, label, prediction), so the bootstrap draws counts, not rows.
+Values are ``smclarify``'s. A window of a few hundred customers makes every one of them jump, so drift is
+judged with the normal bootstrap interval that AWS documents: a violation needs the interval around the
+window's value to lie wholly farther from neutral than the baseline. The interval needs a standard error; all
+metrics but the flip test are functions of counts by (group, facet, label, prediction), so the bootstrap draws
+counts, not rows.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 from smclarify.bias import report as clarify
 
 from .sources import AnalysisError
 
+# A metric that fails is in the report with its error; the library would also log a traceback for each.
+logging.getLogger("smclarify").setLevel(logging.CRITICAL)
+
 Json = dict[str, Any]
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 ALARM_RATE = 0.01
 REPLICATES = 200
 NEUTRAL = {"DI": 1.0}
+# Quadratic near 0, so no normal interval; for a binary label TVD says the same.
+UNJUDGED = frozenset({"KL", "JS"})
 SECTIONS = {"pre_training_bias_metrics": "Pre-training", "post_training_bias_metrics": "Post-Training"}
 
 
 @dataclass(frozen=True)
 class Facet:
-    """A sensitive column; ``values``: its disadvantaged categories, or one threshold (greater is disadvantaged)."""
+    """A sensitive column.
+
+    ``values``: its disadvantaged categories, or one threshold (greater is disadvantaged).
+    """
 
     name: str
     values: tuple[Any, ...] = ()
@@ -54,12 +64,14 @@ class Question:
 def analyse(table: pd.DataFrame, question: Question, predicted: pd.Series | None, *, seed: int = 7) -> Json:
     """The bias sections of ``analysis.json``; post-training metrics only with predictions.
 
-    Each metric carries ``standard_error`` where one can be had. Raises ``AnalysisError`` on a table that cannot
-    be asked the question (a missing column, a label that never occurs).
+    Each metric carries ``standard_error`` where one can be had. Raises ``AnalysisError`` on a table that
+    cannot be asked the question (a missing column, a label that never occurs).
     """
     for name in (question.label, *(facet.name for facet in question.facets)):
         if name not in table.columns:
-            raise AnalysisError(f"The data has no column {name!r}; it has: {', '.join(map(str, table.columns[:20]))}.")
+            raise AnalysisError(
+                f"The data has no column {name!r}; it has: {', '.join(map(str, table.columns[:20]))}."
+            )
     found: Json = {}
     if question.pre:
         found["pre_training_bias_metrics"] = _section(table, question, None, question.pre, seed)
@@ -72,7 +84,9 @@ def _section(
     table: pd.DataFrame, question: Question, predicted: pd.Series | None, metrics: Sequence[str], seed: int
 ) -> Json:
     stage = clarify.StageType.PRE_TRAINING if predicted is None else clarify.StageType.POST_TRAINING
-    label = clarify.LabelColumn(question.label, _as_category(table[question.label]), list(question.label_values))
+    label = clarify.LabelColumn(
+        question.label, _as_category(table[question.label]), list(question.label_values)
+    )
     said = None if predicted is None else clarify.LabelColumn("predicted", _as_category(predicted))
     group = table[question.group] if question.group else None
     facets: Json = {}
@@ -82,10 +96,18 @@ def _section(
         frame = frame.assign(**{facet.name: column})
         try:
             entries = clarify.bias_report(
-                frame, clarify.FacetColumn(facet.name, list(facet.values)), label, stage, said, list(metrics), group
+                frame,
+                clarify.FacetColumn(facet.name, list(facet.values)),
+                label,
+                stage,
+                said,
+                list(metrics),
+                group,
             )
         except ValueError as error:
-            raise AnalysisError(f"Bias of facet {facet.name!r} on label {question.label!r}: {error}") from error
+            raise AnalysisError(
+                f"Bias of facet {facet.name!r} on label {question.label!r}: {error}"
+            ) from error
         for entry in entries:
             disadvantaged = _disadvantaged(column, facet, entry["value_or_threshold"])
             errors = _errors(table, question, disadvantaged, predicted, seed)
@@ -100,9 +122,11 @@ def _section(
 def drift(analysis: Json, baseline: Json, *, alarm_rate: float | None = ALARM_RATE) -> list[Json]:
     """Violations of ``analysis`` against ``baseline``: farther from neutral than it was.
 
-    ``alarm_rate``: wanted rate of false alarms per facet, shared among its metrics; None compares the bare
-    values as the managed container does, where about half of all undrifted windows alarm.
+    ``alarm_rate``: wanted rate of false alarms per window, shared among all metrics; None compares the bare
+    values as the managed container does, where nearly every undrifted window alarms.
     """
+    judged = len(metrics_of(analysis))
+    level = alarm_rate / max(1, judged) if alarm_rate else None
     violations = []
     for section in SECTIONS:
         before = baseline.get(section, {}).get("facets", {})
@@ -110,7 +134,6 @@ def drift(analysis: Json, baseline: Json, *, alarm_rate: float | None = ALARM_RA
             for entry in entries:
                 known = _same(entry, before.get(facet, []))
                 metrics = [m for m in entry["metrics"] if m["name"] in known]
-                level = alarm_rate / max(1, len(metrics)) if alarm_rate else None
                 violations += [
                     {
                         "facet": facet,
@@ -161,12 +184,17 @@ def _worse(metric: Json, known: Json, level: float | None) -> bool:
         return now > before
     if "standard_error" not in metric or not math.isfinite(now) or not math.isfinite(before):
         return False  # no interval, no verdict: the value is in the report
-    error = math.hypot(metric["standard_error"], known.get("standard_error", 0.0))
-    return now - float(stats.norm.isf(level)) * error > before
+    # Every window meets the same baseline, so an unlucky one must not make them all alarm: its interval counts in
+    # full, and the two intervals must not touch.
+    error = metric["standard_error"] + known.get("standard_error", 0.0)
+    return now + float(special.ndtri(level)) * error > before
 
 
 def _same(entry: Json, entries: list[Json]) -> dict[str, Json]:
-    """The baseline's metrics for the same facet value. An interval's upper end is the data's maximum: it moves."""
+    """The baseline's metrics for the same facet value.
+
+    An interval's upper end is the data's maximum: it moves.
+    """
     for other in entries:
         same = other["value_or_threshold"] == entry["value_or_threshold"]
         opening = entry["value_or_threshold"].split(",")[0]
@@ -183,7 +211,10 @@ def _as_category(column: pd.Series) -> pd.Series:
 
 
 def _typed_facet(column: pd.Series, facet: Facet) -> pd.Series:
-    """Clarify's rule (continuous iff 5 % of the integers differ) flips as a table grows; this one does not."""
+    """Clarify's rule (continuous iff 5 % of the integers differ) flips as a table grows.
+
+    This one does not.
+    """
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if numeric and len(facet.values) == 1 and column.nunique() > 10:
         return column.astype(float)
@@ -202,7 +233,11 @@ def _errors(
 ) -> dict[str, float]:
     wanted = {str(value) for value in question.label_values}
     actual = _as_category(table[question.label]).astype(str).isin(wanted).to_numpy().astype(int)
-    said = actual if predicted is None else _as_category(predicted).astype(str).isin(wanted).to_numpy().astype(int)
+    said = (
+        actual
+        if predicted is None
+        else _as_category(predicted).astype(str).isin(wanted).to_numpy().astype(int)
+    )
     group = pd.factorize(table[question.group])[0] if question.group else np.zeros(len(table), dtype=int)
     groups = int(group.max(initial=0)) + 1
     cells = np.bincount(
@@ -213,12 +248,17 @@ def _errors(
     weights = (cells + 1.0) / (total + len(cells))
     drawn = np.random.default_rng(seed).multinomial(total, weights, size=REPLICATES).astype(float)
     values = from_counts(drawn.reshape(REPLICATES, groups, 2, 2, 2), grouped=question.group is not None)
+    # Distances are folded at 0 and would seem steadier than they are: they vary as the difference they fold.
+    values |= {"TVD": values["DPL"], "KS": values["DPL"], "LP": math.sqrt(2) * values["DPL"]}
     with np.errstate(invalid="ignore"):
-        return {name: float(np.std(value, ddof=1)) for name, value in values.items()}
+        return {name: float(np.std(value, ddof=1)) for name, value in values.items() if name not in UNJUDGED}
 
 
 def from_counts(cells: Array, *, grouped: bool = False) -> dict[str, Array]:
-    """Every countable metric from counts of shape ``(..., group, facet, label, prediction)``; facet 1 is ``d``."""
+    """Every countable metric from counts of shape ``(..., group, facet, label, prediction)``.
+
+    Facet 1 is ``d``.
+    """
     both = cells.sum(axis=-4)
     a, d = both[..., 0, :, :], both[..., 1, :, :]
     na, nd = a.sum(axis=(-2, -1)), d.sum(axis=(-2, -1))
@@ -239,8 +279,10 @@ def from_counts(cells: Array, *, grouped: bool = False) -> dict[str, Array]:
         "KS": np.abs(qa - qd),
         "DPPL": pa - pd_,
         "DI": rate(pd_, pa),
-        "DCA": rate(a[..., 1, :].sum(-1), a[..., :, 1].sum(-1)) - rate(d[..., 1, :].sum(-1), d[..., :, 1].sum(-1)),
-        "DCR": rate(d[..., 0, :].sum(-1), d[..., :, 0].sum(-1)) - rate(a[..., 0, :].sum(-1), a[..., :, 0].sum(-1)),
+        "DCA": rate(a[..., 1, :].sum(-1), a[..., :, 1].sum(-1))
+        - rate(d[..., 1, :].sum(-1), d[..., :, 1].sum(-1)),
+        "DCR": rate(d[..., 0, :].sum(-1), d[..., :, 0].sum(-1))
+        - rate(a[..., 0, :].sum(-1), a[..., :, 0].sum(-1)),
         "AD": rate(a[..., 1, 1] + a[..., 0, 0], na) - rate(d[..., 1, 1] + d[..., 0, 0], nd),
         "RD": rate(a[..., 1, 1], a[..., 1, :].sum(-1)) - rate(d[..., 1, 1], d[..., 1, :].sum(-1)),
         "SD": rate(d[..., 0, 0], d[..., 0, :].sum(-1)) - rate(a[..., 0, 0], a[..., 0, :].sum(-1)),

@@ -88,7 +88,8 @@ def read_requests(block: Block, refusals: Refusals) -> Requests:
     try:
         table = pj.read_json(
             pa.BufferReader(block.data),
-            read_options=pj.ReadOptions(block_size=max(len(block.data), 1)),
+            # Arrow parses its blocks in parallel: two of them, as long as no line can be longer than one.
+            read_options=pj.ReadOptions(block_size=max(len(block.data) // 2 + 1, 1 << 22)),
             parse_options=pj.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore"),
         )
         if table.num_rows == block.lines:

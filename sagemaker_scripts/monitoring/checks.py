@@ -1,8 +1,8 @@
 """The six data-quality checks of a window against a baseline, with the texts Model Monitor's readers parse.
 
-Readers cut ``distance: (.+) exceeds`` and ``Value: (.+) does not meet the constraint requirement!`` out of the
-descriptions and turn the group into a number, so those words stay as they are; what we add (the file, line and
-cell) follows them.
+Readers cut ``distance: (.+) exceeds`` and ``Value: (.+) does not meet the constraint requirement!`` out of
+the descriptions and turn the group into a number, so those words stay as they are; what we add (the file,
+line and cell) follows them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def check(
     """``(violations, distance per feature)`` of a window.
 
     ``group_mangled_rows``: rows in which several cells have the wrong type (at most 5 % of the rows) give one
-    violation that names them, instead of one for every column they touch, which is what the managed analyzer does.
+    violation that names them, instead of one for every column they touch, which is what the managed analyzer
+    does.
     """
     config = constraints.get("monitoring_config") or {}
     wanted = [entry for entry in constraints["features"] if _evaluated(entry, config)]
@@ -64,7 +65,7 @@ def _violation(feature: str, check_type: str, description: str) -> Json:
 
 
 def _evaluated(entry: Json, config: Json) -> bool:
-    """Is the feature checked? The SDK writes the override inside ``string_constraints``, the documentation beside it."""
+    """Is the feature checked? The SDK puts the override in ``string_constraints``, the guide beside it."""
     for holder in (entry, entry.get("string_constraints") or {}, entry.get("num_constraints") or {}):
         override = holder.get("monitoring_config_overrides") or holder.get("monitoringConfigOverrides") or {}
         if "evaluate_constraints" in override:
@@ -77,7 +78,10 @@ def _columns(profile: Profile, constraints: Json) -> Iterator[Json]:
     found = list(profile.columns)
     absent = [name for name in expected if name not in profile.columns]
     extra = [name for name in found if name not in expected]
-    counts = f"Number of columns in current dataset: {len(found)}, Number of columns in baseline constraints: {len(expected)}"
+    counts = (
+        f"Number of columns in current dataset: {len(found)}, "
+        f"Number of columns in baseline constraints: {len(expected)}"
+    )
     if absent and len(found) <= len(expected):
         yield _violation(
             absent[0],
@@ -93,7 +97,10 @@ def _columns(profile: Profile, constraints: Json) -> Iterator[Json]:
 
 
 def _refused(constraints: Json, refusals: Refusals) -> Iterator[Json]:
-    """Records that could not be read. The name is that of the first column: readers look names up in the statistics."""
+    """Records that could not be read.
+
+    The name is that of the first column: readers look names up in the statistics.
+    """
     if refusals.total and constraints["features"]:
         yield _violation(constraints["features"][0]["name"], "record_check", f"{refusals.sentence()}.")
 
@@ -108,7 +115,8 @@ def _mangled(profile: Profile, constraints: Json, config: Json) -> Json:
         column.name,
         "data_type_check",
         f"{_type_text(kinds[column.name], config, share)} "
-        f"{profile.mangled} {rows} cells of the wrong type in several columns; {profile.first_mangled}.{others}",
+        f"{profile.mangled} {rows} cells of the wrong type in several columns; "
+        f"{profile.first_mangled}.{others}",
     )
 
 
@@ -146,7 +154,8 @@ def _completeness(
     yield _violation(
         column.name,
         "completeness_check",
-        f"Value: {observed} does not meet the constraint requirement! At least {expected} of the cells must be present.",
+        f"Value: {observed} does not meet the constraint requirement! "
+        f"At least {expected} of the cells must be present.",
     )
 
 
@@ -162,7 +171,8 @@ def _domain(column: ColumnProfile, entry: Json, config: Json) -> Iterator[Json]:
         yield _violation(
             column.name,
             "categorical_values_check",
-            f"Value: {share} does not meet the constraint requirement! Not among the baseline's values: {shown}.",
+            f"Value: {share} does not meet the constraint requirement! "
+            f"Not among the baseline's values: {shown}.",
         )
 
 
@@ -202,11 +212,11 @@ def _drift(
     if math.isnan(found):
         return
     distances[entry["name"]] = own[0] if own else found
-    yield from _distance_violation(column.name, word, found, limit, own, rules)
+    yield from _distance_violation(column.name, word, found, limit, own)
 
 
 def _categorical(counts: dict[str, float], here: dict[str, int], rules: Json) -> tuple[float, float, str]:
-    limit = rules.get("categorical_comparison_threshold", rules.get("comparison_threshold", 0.1))
+    limit = float(rules.get("categorical_comparison_threshold") or rules.get("comparison_threshold") or 0.1)
     if rules.get("categorical_drift_method", "LInfinity") == "ChiSquared":
         return distance.chi_squared(here, counts), limit, "p-value"
     found = distance.categorical(counts, here)
@@ -216,16 +226,18 @@ def _categorical(counts: dict[str, float], here: dict[str, int], rules: Json) ->
 
 
 def _distance_violation(
-    name: str, word: str, found: float, limit: float, own: tuple[float, float] | None, rules: Json
+    name: str, word: str, found: float, limit: float, own: tuple[float, float] | None
 ) -> Iterator[Json]:
     if word == "p-value":
         if found < limit:  # a p-value: small means different
-            text = f"Categorical distance: {found} exceeds categorical threshold: {limit} (ChiSquared: p-value below it)"
+            text = (
+                f"Categorical distance: {found} exceeds categorical threshold: {limit} (p-value, ChiSquared)"
+            )
             yield _violation(name, "baseline_drift_check", text)
         return
     if found > limit:
         text = f"{word.capitalize()} distance: {found} exceeds {word} threshold: {limit}"
         yield _violation(name, "baseline_drift_check", text)
     elif own and own[0] > own[1]:
-        text = f"{word.capitalize()} distance: {own[0]} exceeds {word} threshold: {own[1]} (set by the sample sizes)"
+        text = f"{word.capitalize()} distance: {own[0]} exceeds {word} threshold: {own[1]} (by sample sizes)"
         yield _violation(name, "baseline_drift_check", text)

@@ -1,9 +1,10 @@
 """The Clarify job: bias metrics and feature attribution of a data set or of a monitored window.
 
-Container contract of ``sagemaker-clarify-processing``: ``/opt/ml/processing/input/config/analysis_config.json``,
-data in ``/opt/ml/processing/input/data`` (or ``dataset_source``), results in ``/opt/ml/processing/output``. A
-monitor's execution also brings the baseline's own ``analysis.json`` as ``baseline_constraints`` and reads captured
-(attribution) or merged (bias) records; ``constraint_violations.json`` appears only when there are violations.
+Container contract of ``sagemaker-clarify-processing``:
+``/opt/ml/processing/input/config/analysis_config.json``, data in ``/opt/ml/processing/input/data`` (or
+``dataset_source``), results in ``/opt/ml/processing/output``. A monitor's execution also brings the
+baseline's own ``analysis.json`` as ``baseline_constraints`` and reads captured (attribution) or merged (bias)
+records; ``constraint_violations.json`` appears only when there are violations.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def job(env: Mapping[str, str], base: Path) -> None:
 def analyse(
     table: pd.DataFrame, config: Json, env: Mapping[str, str], predict: Predict | None = None
 ) -> tuple[Json, pd.DataFrame | None]:
-    """``(analysis.json, local SHAP values or None)`` of a table with features, label and perhaps a prediction."""
+    """``(analysis.json, local SHAP values or None)`` of features, label and perhaps a prediction."""
     methods, label = config.get("methods", {}), config.get("label")
     excluded = set(config.get("excluded_columns") or [])
     features = [n for n in table.columns if n not in {label, "predicted", "probability"} | excluded]
@@ -81,13 +82,17 @@ def analyse(
             explained = attribution.explain(
                 table[chosen],
                 predict,
-                baseline=_shap_baseline(options, len(chosen)),
+                baseline=_shap_baseline(options),
                 clusters=options.get("num_clusters"),
                 samples=options.get("num_samples"),
                 use_logit=bool(options.get("use_logit", False)),
                 seed=int(options.get("seed") or 7),
             )
-            analysis["explanations"] = {"kernel_shap": explained.to_json(options.get("agg_method", "mean_abs"))}
+            analysis["explanations"] = {
+                "kernel_shap": explained.to_json(
+                    options.get("agg_method", "mean_abs"), int(options.get("window_rows") or 0)
+                )
+            }
             local = explained.local() if options.get("save_local_shap_values") else None
     if "pre_training_bias" in methods or "post_training_bias" in methods:
         kept = table.drop(columns=[n for n in ("predicted", "probability") if n in table.columns])
@@ -101,7 +106,9 @@ def read_table(source: Path, config: Json, locations: Locations) -> pd.DataFrame
     if kind not in FORMATS:
         raise AnalysisError(f"dataset_type={kind!r} is not supported; use one of {', '.join(FORMATS)}.")
     headers = config.get("headers") or []
-    dataset = Dataset(source, FORMATS[kind], header=kind == "text/csv" and not headers, names=headers, locations=locations)
+    dataset = Dataset(
+        source, FORMATS[kind], header=kind == "text/csv" and not headers, names=headers, locations=locations
+    )
     tables = [chunk.table for chunk in dataset.chunks()]
     if dataset.refusals.total:
         raise AnalysisError(f"The data set is not clean: {dataset.refusals.sentence()}.")
@@ -120,7 +127,7 @@ def read_window(
     merged: bool,
     window: tuple[str, str] = ("", ""),
 ) -> pd.DataFrame:
-    """Captured rows under the configuration's feature names, the answer as ``probability``, the label when merged."""
+    """Captured rows by the configuration's names, the answer as ``probability``, with labels when merged."""
     headers, label = list(config.get("headers") or []), config.get("label")
     features = [name for name in headers if name != label]
     if not features:
@@ -158,7 +165,9 @@ def _judged(analysis: Json, env: Mapping[str, str], base: Path, refusals: Refusa
         try:
             baseline = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise AnalysisError(f"baseline_constraints: cannot read {path}: {error}. Run the baseline job again.") from error
+            raise AnalysisError(
+                f"baseline_constraints: cannot read {path}: {error}. Run the baseline job again."
+            ) from error
         rate = float(env.get("bias_alarm_rate", str(bias.ALARM_RATE)))
         violations = bias.drift(analysis, baseline, alarm_rate=rate or None)
         violations += attribution.drift(analysis, baseline)
@@ -192,9 +201,12 @@ def _question(config: Json, methods: Json, excluded: set[str]) -> bias.Question:
     label, values = config.get("label"), config.get("label_values_or_threshold")
     if not label or not values or not config.get("facet"):
         raise AnalysisError("analysis_config: bias needs label, label_values_or_threshold and facet.")
-    facets = tuple(bias.Facet(str(f["name_or_index"]), tuple(f.get("value_or_threshold") or ())) for f in config["facet"])
+    facets = tuple(
+        bias.Facet(str(f["name_or_index"]), tuple(f.get("value_or_threshold") or ())) for f in config["facet"]
+    )
     pre, post = (
-        _names(methods[stage]) if stage in methods else () for stage in ("pre_training_bias", "post_training_bias")
+        _names(methods[stage]) if stage in methods else ()
+        for stage in ("pre_training_bias", "post_training_bias")
     )
     return bias.Question(
         str(label), tuple(values), facets, config.get("group_variable"), pre, post, frozenset(excluded)
@@ -221,15 +233,15 @@ def _given_prediction(table: pd.DataFrame, config: Json, env: Mapping[str, str])
 
 def _decided(scores: Any, config: Json) -> pd.Series:
     """1 where the score is strictly greater than the threshold, as Clarify decides."""
-    return pd.Series((np.asarray(scores).reshape(-1) > float(config.get("probability_threshold", 0.5))).astype(int))
+    return pd.Series(
+        (np.asarray(scores).reshape(-1) > float(config.get("probability_threshold", 0.5))).astype(int)
+    )
 
 
-def _shap_baseline(options: Json, features: int) -> list[list[float]] | None:
+def _shap_baseline(options: Json) -> list[list[float]] | None:
     rows = options.get("baseline")
     if rows is None:
         return None
     if not isinstance(rows, list):
         raise AnalysisError("analysis_config: shap.baseline must be a list of rows.")
     return rows if not rows or isinstance(rows[0], list) else [rows]
-
-

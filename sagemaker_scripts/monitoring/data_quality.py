@@ -1,8 +1,8 @@
 """Data quality in Model Monitor's files: ``statistics.json`` from a profile, suggested ``constraints.json``.
 
 Field names, the ten buckets, population standard deviation and the suggestion rules are those of the managed
-analyzer's public schema. The extra key ``monitoring_config.window_alarm_rate`` is ours: it switches on the check
-of ``drift``, which is calibrated to the window's size.
+analyzer's public schema. The extra key ``monitoring_config.window_alarm_rate`` is ours: it switches on the
+check of ``drift``, which is calibrated to the window's size.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def metric_name(prefix: str, name: str) -> str:
 
 
 def metrics_of(statistics: Json, distances: dict[str, float]) -> list[Json]:
-    """Metric entries (name and value or statistic set) of one execution, before time and dimensions are added."""
+    """Metric entries (name and value or statistic set), before time and dimensions are added."""
     found: list[Json] = []
     for entry in statistics["features"]:
         name = entry["name"]

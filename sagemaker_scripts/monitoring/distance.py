@@ -1,7 +1,7 @@
 """Distances between a stored baseline distribution and a window's, as deequ defines them.
 
-Source: awslabs/deequ ``Distance.scala``, the library Model Monitor's analyzer is built on. ``n`` and ``m`` are
-numbers of values (not of sketch items).
+Source: awslabs/deequ ``Distance.scala``, the library Model Monitor's analyzer is built on. ``n`` and ``m``
+are numbers of values (not of sketch items).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats would take longer to import than most windows to judge
 
 from .sketch import Floats
 
@@ -36,8 +36,9 @@ def categorical(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 def robust(simple: float, n: float, m: float) -> float:
     """The distance beyond what two samples of these sizes may show by chance; 0 when it is within.
 
-    At n = m = 100 the allowance is 0.25, so a threshold of 0.1 needs a distance above 0.35: small windows hardly
-    ever alarm under the managed default. ``drift`` holds the check that is calibrated to the window's size.
+    At n = m = 100 the allowance is 0.25, so a threshold of 0.1 needs a distance above 0.35: small windows
+    hardly ever alarm under the managed default. ``drift`` holds the check that is calibrated to the window's
+    size.
     """
     if not n or not m:
         return 0.0
@@ -47,9 +48,9 @@ def robust(simple: float, n: float, m: float) -> float:
 def chi_squared(sample: Mapping[str, float], expected: Mapping[str, float]) -> float:
     """p-value of the window's categories under the baseline's shares; NaN when fewer than two remain.
 
-    Categories the baseline does not know are left out of the total the baseline is scaled to; small categories
-    are regrouped, the smallest into the next smallest, until the test is sound (two categories: at least ten
-    expected in each; more: at most a fifth of them below five).
+    Categories the baseline does not know are left out of the total the baseline is scaled to; small
+    categories are regrouped, the smallest into the next smallest, until the test is sound (two categories: at
+    least ten expected in each; more: at most a fifth of them below five).
     """
     known = {key: float(sample.get(key, 0)) for key in expected}
     total, base = sum(known.values()), sum(expected.values())
@@ -62,7 +63,8 @@ def chi_squared(sample: Mapping[str, float], expected: Mapping[str, float]) -> f
     if len(cells) < 2:
         return math.nan
     wanted, observed = zip(*cells, strict=True)
-    return float(stats.chisquare(observed, np.asarray(wanted) * sum(observed) / sum(wanted)).pvalue)
+    scaled = np.asarray(wanted) * sum(observed) / sum(wanted)
+    return float(special.chdtrc(len(cells) - 1, np.sum((np.asarray(observed) - scaled) ** 2 / scaled)))
 
 
 def _sound(expected: list[float]) -> bool:

@@ -1,10 +1,11 @@
 """Our own drift check: thresholds that follow from the two sample sizes, for a stated rate of false alarms.
 
-Model Monitor's robust comparison asks for a distance of 0.1 *beyond* the allowance for chance, whatever the sizes
-and however many columns are looked at: at 200 rows it sees almost nothing. Here each column is tested at
-``rate / columns`` (Bonferroni: valid whatever the dependence between columns, and one-hot columns depend on each
-other), so a window without drift alarms with a probability of at most ``rate``. With many rows everything differs
-from everything, so a difference must also reach ``SMALLEST`` to be called drift.
+Model Monitor's robust comparison asks for a distance of 0.1 *beyond* the allowance for chance, whatever the
+sizes and however many columns are looked at: at 200 rows it sees almost nothing. Here each column is tested
+at
+``rate / columns`` (Bonferroni: valid whatever the dependence between columns, and one-hot columns depend on
+each other), so a window without drift alarms with a probability of at most ``rate``. With many rows
+everything differs from everything, so a difference must also reach ``SMALLEST`` to be called drift.
 
 * numbers: two-sample Kolmogorov-Smirnov, with Massey's asymptotic critical value;
 * flags and numbers with two values: difference of two shares, Fisher's exact test where counts are small;
@@ -17,7 +18,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from .distance import numeric
 from .sketch import Floats
@@ -58,11 +59,11 @@ def share_drift(hits: float, n: float, window_hits: float, m: float, alpha: floa
     """Distance of two shares and the threshold it must exceed at level ``alpha``."""
     distance = abs(hits / n - window_hits / m)
     pooled = (hits + window_hits) / (n + m)
-    critical = float(stats.norm.isf(alpha / 2)) * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    critical = -float(special.ndtri(alpha / 2)) * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     if min(pooled, 1 - pooled) * min(n, m) < 10 and distance > min(critical, SMALLEST):
         # The normal approximation is optimistic for rare values: let the exact test decide.
         table = [[int(hits), int(n - hits)], [int(window_hits), int(m - window_hits)]]
-        if stats.fisher_exact(table).pvalue >= alpha:
+        if _fisher(table) >= alpha:
             critical = max(critical, distance)
     return distance, max(critical, SMALLEST)
 
@@ -73,9 +74,15 @@ def completeness_falls(expected: float, baseline_rows: float, present: int, rows
         return False
     known = round(expected * baseline_rows)
     table = [[known, round(baseline_rows) - known], [present, rows - present]]
-    return bool(stats.fisher_exact(table, alternative="greater").pvalue < alpha)
+    return bool(_fisher(table, "greater") < alpha)
 
 
 def _count(items: Items, value: float) -> float:
     values, weights = items
     return float(weights[values == value].sum())
+
+
+def _fisher(table: list[list[int]], alternative: str = "two-sided") -> float:
+    from scipy import stats  # a second to import, needed in few windows
+
+    return float(stats.fisher_exact(table, alternative=alternative).pvalue)

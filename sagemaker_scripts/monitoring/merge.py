@@ -1,11 +1,15 @@
-"""The ground-truth merge: labels that arrive late, twice, out of order or for unknown ids, joined to what was said.
+"""The ground-truth merge.
+
+Labels that arrive late, twice, out of order or for unknown ids, joined to what was said.
 
 Container contract of ``sagemaker-model-monitor-groundtruth-merger``: ``dataset_source`` holds captures,
-``ground_truth_source`` labels, ``output_path`` takes the joined records, by hour of *inference*. A capture with an
+``ground_truth_source`` labels, ``output_path`` takes the joined records, by hour of *inference*. A capture
+with an
 ``inferenceId`` is joined on it, one without on its ``eventId``.
 
-Nothing multiplies: a captured request leaves at most one record, whatever is delivered twice. Output files are
-named after endpoint, variant and hour, so that merging an hour again replaces its file instead of adding one.
+Nothing multiplies: a captured request leaves at most one record, whatever is delivered twice. Output files
+are named after endpoint, variant and hour, so that merging an hour again replaces its file instead of adding
+one.
 """
 
 from __future__ import annotations
@@ -28,7 +32,10 @@ ENCODINGS = ("CSV", "JSON")
 
 @dataclass
 class Counts:
-    """``matched`` records left; ``waiting`` captures had no label yet; ``repeated`` said again what was known."""
+    """``matched`` records left.
+
+    ``waiting`` captures had no label yet; ``repeated`` said again what was known.
+    """
 
     captures: int = 0
     labels: int = 0
@@ -52,7 +59,9 @@ class Label:
 
 
 def merge(captures: Path, labels: Path, output: Path, locations: Locations | None = None) -> Counts:
-    """Join the captures below one folder with the labels below another; write joined records below ``output``.
+    """Join the captures below one folder with the labels below another.
+
+    Write joined records below ``output``.
 
     Raises ``AnalysisError`` when there are no captures, no labels, or not one pair.
     """
@@ -83,7 +92,10 @@ def merge(captures: Path, labels: Path, output: Path, locations: Locations | Non
 
 
 def read_labels(files: list[Path], locations: Locations, counts: Counts) -> dict[str, Label]:
-    """Labels by id. Of several for one id the one collected last stands (folders are named by collection hour)."""
+    """Labels by id.
+
+    Of several for one id the one collected last stands (folders are named by collection hour).
+    """
     known: dict[str, Label] = {}
     for where, record in _lines(files, locations, counts.refused):
         counts.labels += 1
@@ -93,7 +105,12 @@ def read_labels(files: list[Path], locations: Locations, counts: Counts) -> dict
         except (KeyError, TypeError) as error:
             counts.refused.add("not a ground-truth record", where, repr(error))
             continue
-        if not isinstance(key, str) or not key or not isinstance(label.data, str) or label.encoding not in ENCODINGS:
+        if (
+            not isinstance(key, str)
+            or not key
+            or not isinstance(label.data, str)
+            or label.encoding not in ENCODINGS
+        ):
             counts.refused.add("not a ground-truth record", where, json.dumps(record)[:100])
         elif not label.data.strip():
             counts.refused.add("empty label", where)

@@ -1,10 +1,10 @@
 """Constraints on model-quality metrics, with a stated tolerance, and the violations of a window.
 
-Model Monitor suggests the baseline's own value as threshold, so half of all windows of an unchanged model alarm.
-Here ``tolerance`` says how many standard errors a metric may be worse than the baseline. 0 reproduces the
-original. The standard error in ``additional_properties`` is a bootstrap one at the baseline's number of rows N; a
-window of n rows (which varies too) is allowed ``tolerance * error * sqrt(1 + N / n)``, and the threshold in the
-file is the one for ``expected_rows``.
+Model Monitor suggests the baseline's own value as threshold, so half of all windows of an unchanged model
+alarm. Here ``tolerance`` says how many standard errors a metric may be worse than the baseline. 0 reproduces
+the original. The standard error in ``additional_properties`` is a bootstrap one at the baseline's number of
+rows N; a window of n rows (which varies too) is allowed ``tolerance * error * sqrt(1 + N / n)``, and the
+threshold in the file is the one for ``expected_rows``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .model_quality import SECTION, Answers, standard_errors
 
 Json = dict[str, Any]
 
-TOLERANCE = 3.0
+TOLERANCE = 3.5  # measured: see benchmarks/drift.py
 LESS, GREATER = "LessThanThreshold", "GreaterThanThreshold"
 LOWER_IS_BETTER = frozenset({"mae", "mse", "rmse", "false_positive_rate", "false_negative_rate"})
 UNCONSTRAINED = frozenset({"au_prc"})
@@ -40,7 +40,8 @@ def suggest(
 ) -> Json:
     """``constraints.json`` for the metrics of a baseline (best-constant metrics and curves get none).
 
-    ``expected_rows``: rows of the windows to come, for the threshold in the file (0: as many as the baseline).
+    ``expected_rows``: rows of the windows to come, for the threshold in the file (0: as many as the
+    baseline).
     """
     section = SECTION[answers.problem]
     errors = standard_errors(answers, seed=seed) if tolerance else {}

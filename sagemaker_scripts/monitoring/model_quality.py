@@ -1,8 +1,8 @@
 """Metrics of a model against its ground truth: binary, multiclass, regression, as Model Monitor writes them.
 
-Every scalar is ``{"value", "standard_deviation"}``; the deviation is over five random 80 % samples and ``"NaN"``
-(the text) below 200 rows. A metric that is not defined (a recall without positives) has the value ``"NaN"``.
-Works on arrays; a million rows take one sort.
+Every scalar is ``{"value", "standard_deviation"}``; the deviation is over five random 80 % samples and
+``"NaN"`` (the text) below 200 rows. A metric that is not defined (a recall without positives) has the value
+``"NaN"``. Works on arrays; a million rows take one sort.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Json = dict[str, Any]
-Array = npt.NDArray[Any]
+Array: TypeAlias = npt.NDArray[Any]
 Problem = Literal["BinaryClassification", "MulticlassClassification", "Regression"]
 
 SECTION = {
@@ -161,7 +161,8 @@ def _binary(answers: Answers) -> dict[str, float]:
 def _multiclass(answers: Answers, constant: Literal["last", "minority"] = "last") -> dict[str, float]:
     """Weighted by the classes' shares of the truth.
 
-    ``constant``: what the best-constant classifier says. AWS's sample fits the last class and the rarest alike.
+    ``constant``: what the best-constant classifier says. AWS's sample fits the last class and the rarest
+    alike.
     """
     classes, codes = np.unique(np.concatenate([answers.truth, answers.predicted]), return_inverse=True)
     truth, said = codes[: len(answers)], codes[len(answers) :]
@@ -242,7 +243,7 @@ def average_precision(truth: Array, scores: npt.NDArray[np.float64]) -> float:
 
 def curves(answers: Answers) -> Json:
     """ROC and precision-recall points, at most 1,000 of each."""
-    fps, tps = _steps(answers.truth == 1, answers.scores)  # type: ignore[arg-type]
+    fps, tps = _steps(answers.truth == 1, answers.scores)
     if len(fps) > CURVE_POINTS:
         keep = np.unique(np.linspace(0, len(fps) - 1, CURVE_POINTS).astype(int))
         fps, tps = fps[keep], tps[keep]

@@ -1,6 +1,7 @@
-"""Scores for rows, from a live endpoint or from a shadow endpoint of a model, made for the job and deleted after it.
+"""Scores for rows, from a live endpoint or from a shadow endpoint that lives as long as the job.
 
-``endpoint_name`` wins over ``model_name``. The shadow endpoint's name begins with ``sm-clarify``, as Clarify's.
+``endpoint_name`` wins over ``model_name``. The shadow endpoint's name begins with ``sm-clarify``, as
+Clarify's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
         client.create_endpoint(EndpointName=name, EndpointConfigName=name)
         try:
             client.get_waiter("endpoint_in_service").wait(
-                EndpointName=name, WaiterConfig={"Delay": int(config.get("poll_seconds", 5)), "MaxAttempts": 240}
+                EndpointName=name,
+                WaiterConfig={"Delay": int(config.get("poll_seconds", 5)), "MaxAttempts": 240},
             )
             yield _invoker(name, config)
         finally:
@@ -61,7 +63,9 @@ def _invoker(endpoint: str, config: Mapping[str, Any]) -> Predict:
     client = boto3.client("sagemaker-runtime")
     content_type = config.get("content_type", "text/csv")
     if content_type != "text/csv":
-        raise AnalysisError(f"predictor.content_type={content_type!r} is not supported: features are sent as text/csv.")
+        raise AnalysisError(
+            f"predictor.content_type={content_type!r} is not supported: features are sent as text/csv."
+        )
     accept = config.get("accept_type", content_type)
 
     def predict(rows: Array) -> Array:
@@ -69,10 +73,14 @@ def _invoker(endpoint: str, config: Mapping[str, Any]) -> Predict:
         for start in range(0, len(rows), BATCH_ROWS):
             batch = rows[start : start + BATCH_ROWS]
             body = "\n".join(",".join(f"{value:.12g}" for value in row) for row in batch)
-            answer = client.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=accept, Body=body)
+            answer = client.invoke_endpoint(
+                EndpointName=endpoint, ContentType=content_type, Accept=accept, Body=body
+            )
             scores = parse_scores(answer["Body"].read().decode(), accept, config)
             if len(scores) != len(batch):
-                raise AnalysisError(f"Endpoint {endpoint} answered {len(scores)} scores for {len(batch)} rows.")
+                raise AnalysisError(
+                    f"Endpoint {endpoint} answered {len(scores)} scores for {len(batch)} rows."
+                )
             parts.append(scores)
         return np.concatenate(parts)
 
@@ -80,7 +88,10 @@ def _invoker(endpoint: str, config: Mapping[str, Any]) -> Predict:
 
 
 def parse_scores(text: str, accept: str, config: Mapping[str, Any]) -> Array:
-    """Probabilities out of an answer: CSV by column (``probability``: an index, 0 when absent), JSON by JMESPath."""
+    """Probabilities out of an answer.
+
+    CSV by column (``probability``: an index, 0 when absent), JSON by JMESPath.
+    """
     where = config.get("probability", config.get("label"))
     if accept.startswith("text/csv"):
         lines = [line.split(",") for line in text.strip().splitlines()]
@@ -89,7 +100,9 @@ def parse_scores(text: str, accept: str, config: Mapping[str, Any]) -> Array:
         column = int(where or 0)
         return np.asarray([float(cells[column]) for cells in lines])
     if where is None:
-        raise AnalysisError("predictor.probability is not set: a JSON answer needs the JMESPath of the score.")
+        raise AnalysisError(
+            "predictor.probability is not set: a JSON answer needs the JMESPath of the score."
+        )
     if accept.startswith("application/jsonlines"):
         found = [jmespath.search(str(where), json.loads(line)) for line in text.strip().splitlines()]
     else:

@@ -1,13 +1,16 @@
-"""What one pass over a data set learns of each column: types, completeness, moments, distribution, broken cells.
+"""What one pass over a data set learns of each column.
 
-Memory does not grow with rows: a numeric column is a ``Sketch`` and five moments, a text column its value counts
-(the first 10,000 distinct values), broken cells are counted and the first few named.
+Types, completeness, moments, distribution, broken cells.
+
+Memory does not grow with rows: a numeric column is a ``Sketch`` and five moments, a text column its value
+counts (the first 10,000 distinct values), broken cells are counted and the first few named.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +33,10 @@ _BOOLEAN = r"^(true|false)$"
 
 @dataclass
 class ColumnProfile:
-    """Counts of one column. ``kinds`` counts present cells by type; ``broken`` those the baseline does not allow."""
+    """Counts of one column.
+
+    ``kinds`` counts present cells by type; ``broken`` those the baseline does not allow.
+    """
 
     name: str
     present: int = 0
@@ -54,7 +60,10 @@ class ColumnProfile:
 
     @property
     def inferred_type(self) -> str:
-        """deequ's rule: any text -> String, else any fraction -> Fractional, else Integral; nothing -> Unknown."""
+        """deequ's rule.
+
+        Any text -> String, else any fraction -> Fractional, else Integral; nothing -> Unknown.
+        """
         if self.kinds["String"] or self.kinds["Boolean"]:
             return "String"
         if self.kinds["Fractional"]:
@@ -142,8 +151,13 @@ class Profile:
 
 def profile(dataset: Dataset) -> Profile:
     """Read every chunk of ``dataset`` once."""
+    return profile_chunks(dataset.chunks(), dataset.kinds)
+
+
+def profile_chunks(chunks: Iterable[Chunk], kinds: Kinds) -> Profile:
+    """Profile tables as they come; ``kinds`` are the baseline's types (empty: anything goes)."""
     result = Profile({})
-    for chunk in dataset.chunks():
+    for chunk in chunks:
         for name in chunk.table.column_names:
             if name not in result.columns:
                 # A field that first shows up in a later block was missing in all the rows before.
@@ -151,7 +165,7 @@ def profile(dataset: Dataset) -> Profile:
             result.columns[name].update(chunk.table[name])
         for name in result.columns.keys() - set(chunk.table.column_names):
             result.columns[name].missing += chunk.table.num_rows
-        _find_broken(result, chunk, dataset.kinds)
+        _find_broken(result, chunk, kinds)
         result.rows += chunk.table.num_rows
     return result
 
@@ -191,7 +205,10 @@ def _find_broken(result: Profile, chunk: Chunk, kinds: Kinds) -> None:
 
 
 def _broken(column: pa.ChunkedArray, kind: str) -> npt.NDArray[np.bool_] | None:
-    """Cells present but not of the baseline's type; None when all are. A whole number counts as Fractional."""
+    """Cells present but not of the baseline's type.
+
+    None when all are. A whole number counts as Fractional.
+    """
     if kind not in ("Integral", "Fractional") or column.null_count == len(column):
         return None
     if pa.types.is_integer(column.type) or (pa.types.is_floating(column.type) and kind == "Fractional"):

@@ -1,6 +1,7 @@
 """What a monitoring job leaves behind: report files, CloudWatch metric lines, the exit message.
 
-Paths are those of the processing container contract: ``<base>/output/message`` (its first 1 KB becomes the job's
+Paths are those of the processing container contract: ``<base>/output/message`` (its first 1 KB becomes the
+job's
 ``ExitMessage``) and ``<base>/output/metrics/cloudwatch/cloudwatch_metrics.jsonl`` (a file in a *directory*).
 The service decides on ``CompletedWithViolations`` by the beginning of the message.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,15 +64,21 @@ def write_json(path: Path, content: Json) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Publish whole or not at all. The folder of outputs may be watched while we write (Continuous upload)."""
+    """Publish whole or not at all.
+
+    The folder of outputs may be watched while we write (Continuous upload).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def stamped(metrics: Iterable[Json], time: str, dimensions: Mapping[str, str]) -> list[Json]:
-    """Add time and dimensions to metric entries; entries may bring dimensions of their own. NaN is left out."""
+    """Add time and dimensions to metric entries.
+
+    Entries may bring dimensions of their own. NaN is left out.
+    """
     lines = []
     for metric in metrics:
         value = metric.get("Value")

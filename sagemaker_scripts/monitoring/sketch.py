@@ -1,24 +1,24 @@
 """A mergeable summary of one numeric column: exact while it can be, a KLL sketch after that.
 
-The stored form is that of deequ's KLL sketch (``sketch.data``: level *i* holds items of weight ``2**i``), which
-Model Monitor's ``statistics.json`` carries. A column with few distinct values (flags, counts, amounts in steps)
-is stored *exactly* in the same form: a value seen 13 times goes to levels 0, 2 and 3, because 13 = 1 + 4 + 8.
-A reader of the schema cannot tell the difference, and distances against a stored baseline need no second look at
-the reference data.
+The stored form is that of deequ's KLL sketch (``sketch.data``: level *i* holds items of weight ``2**i``),
+which Model Monitor's ``statistics.json`` carries. A column with few distinct values (flags, counts, amounts
+in steps) is stored *exactly* in the same form: a value seen 13 times goes to levels 0, 2 and 3, because 13 =
+1 + 4 + 8. A reader of the schema cannot tell the difference, and distances against a stored baseline need no
+second look at the reference data.
 
-KLL: Karnin, Lang, Liberty, "Optimal Quantile Approximation in Streams", 2016. k = 2048 and c = 0.64 are deequ's
-defaults; the normalised rank error is then about 0.2 %.
+KLL: Karnin, Lang, Liberty, "Optimal Quantile Approximation in Streams", 2016. k = 2048 and c = 0.64 are
+deequ's defaults; the normalised rank error is then about 0.2 %.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 K = 2048
 C = 0.64
@@ -28,7 +28,10 @@ BUCKETS = 10
 
 @dataclass
 class Sketch:
-    """Values with weights: exact (``values``/``counts``) up to 4,096 distinct values, KLL ``levels`` beyond."""
+    """Values with weights.
+
+    Exact (``values``/``counts``) up to 4,096 distinct values, KLL ``levels`` beyond.
+    """
 
     values: Floats = field(default_factory=lambda: np.empty(0))
     counts: Floats = field(default_factory=lambda: np.empty(0))

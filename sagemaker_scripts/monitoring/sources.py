@@ -112,7 +112,10 @@ class Block:
 
 
 def find_files(source: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files below ``source`` with one of the suffixes, by name; hidden and marker files (``_SUCCESS``) are not data."""
+    """Files below ``source`` with one of the suffixes, by name.
+
+    Hidden and marker files (``_SUCCESS``) are not data.
+    """
     if source.is_file():
         return [source]
     found = (path for path in source.rglob("*") if path.is_file() and path.suffix in suffixes)

@@ -1,7 +1,8 @@
 """Data sets as a stream of column chunks: CSV, JSON lines, Parquet, endpoint capture, merged capture.
 
 Cells of CSV records stay text where they do not have the type the baseline expects, so that a profile can say
-which cell of which row broke it; columns that do are typed by Arrow, which is what makes a million rows cheap.
+which cell of which row broke it; columns that do are typed by Arrow, which is what makes a million rows
+cheap.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,10 @@ class Chunk:
 
 @dataclass
 class Dataset:
-    """What to read. ``names``/``kinds`` come from the baseline where there is one; ``columns`` is what was found."""
+    """What to read.
+
+    ``names``/``kinds`` come from the baseline where there is one; ``columns`` is what was found.
+    """
 
     source: Path
     format: str  # csv | json | parquet | capture
@@ -81,7 +86,7 @@ class Dataset:
                     header, skipped = False, 1
                 yield from self.text_chunks(
                     pa.array(data.decode().replace("\r\n", "\n").split("\n")[:-1], pa.string()),
-                    lambda i, block=block, skipped=skipped: block.where(i + skipped),
+                    partial(_shifted, block.where, skipped),
                 )
 
     def _named(self, names: list[str], where: str) -> None:
@@ -102,7 +107,7 @@ class Dataset:
                         lines.append(number)
                     except ValueError as error:
                         self.refusals.add("not JSON", block.where(number), str(error))
-            yield self._from_records(records, lambda i, block=block, lines=lines: block.where(lines[i]))
+            yield self._from_records(records, partial(_looked_up, block.where, lines))
 
     def _parquet(self, files: list[Path]) -> Iterator[Chunk]:
         for path in files:
@@ -110,7 +115,7 @@ class Dataset:
             for batch in pq.ParquetFile(path).iter_batches(65_536):
                 table = pa.Table.from_batches([batch])
                 self._named(table.column_names, name)
-                yield Chunk(table, lambda i, name=name, start=start: f"{name} row {start + i + 1}")
+                yield Chunk(table, partial(_row_name, name, start + 1))
                 start += batch.num_rows
 
     def _capture(self, files: list[Path]) -> Iterator[Chunk]:
@@ -128,7 +133,7 @@ class Dataset:
                 pairs = list(json_records(requests, self.sections, self.refusals))
                 yield self._from_records(
                     [record for _, record in pairs],
-                    lambda i, pairs=pairs, requests=requests: requests.where(pairs[i][0]),
+                    partial(_looked_up, requests.where, [index for index, _ in pairs]),
                 )
 
     def _from_records(self, records: list[dict[str, Any]], where: Callable[[int], str]) -> Chunk:
@@ -156,10 +161,10 @@ class Dataset:
             for index in np.flatnonzero(~good & ~blank):
                 detail = f"{widths[index]} values, {len(self.columns)} expected"
                 self.refusals.add("another number of columns", where(int(index)), detail)
-            kept = np.flatnonzero(good)
+            kept = np.flatnonzero(good).tolist()
             rows = rows.filter(pa.array(good))
             if len(rows):
-                yield Chunk(parse_csv(rows, self.columns, self.kinds), lambda i: where(int(kept[i])))
+                yield Chunk(parse_csv(rows, self.columns, self.kinds), partial(_looked_up, where, kept))
         elif len(rows):
             yield Chunk(parse_csv(rows, self.columns, self.kinds), where)
 
@@ -190,13 +195,14 @@ def _read(buffer: pa.Buffer, names: Sequence[str], types: dict[str, pa.DataType]
         finite = not pa.types.is_floating(column.type) or pc.all(pc.is_finite(column)).as_py() is not False
         odd = pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type)
         if not finite or odd:
-            # What looks like a date, a flag or "nan" is text to Model Monitor: read the cells again as they are.
+            # What looks like a date, a flag or "nan" is text to Model Monitor: read the cells again as they
+            # are.
             return _read(buffer, names, types | {table.column_names[i]: pa.string()})
     return table
 
 
 def _tighten(column: pa.ChunkedArray, kind: str | None) -> pa.ChunkedArray:
-    """The column in its expected type (any number without one), or as text, cell by cell as it was written."""
+    """The column in its expected type (any number without one), or as text, cell by cell as written."""
     for target in (pa.int64(), pa.float64()) if kind is None else (_ARROW.get(kind, pa.string()),):
         try:
             typed = pc.cast(column, target)
@@ -223,3 +229,15 @@ def _json_column(values: list[Any]) -> pa.Array:
     return pa.array(
         [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     )
+
+
+def _shifted(where: Callable[[int], str], by: int, row: int) -> str:
+    return where(row + by)
+
+
+def _looked_up(where: Callable[[int], str], places: Sequence[int], row: int) -> str:
+    return where(int(places[row]))
+
+
+def _row_name(name: str, first: int, row: int) -> str:
+    return f"{name} row {first + row}"

@@ -16,7 +16,9 @@ class Job:
 
     def input(self, local: str, uri: str) -> Path:
         """Declare an input; answers with its local folder."""
-        self.inputs.append({"InputName": f"i{len(self.inputs)}", "S3Input": {"S3Uri": uri, "LocalPath": local}})
+        self.inputs.append(
+            {"InputName": f"i{len(self.inputs)}", "S3Input": {"S3Uri": uri, "LocalPath": local}}
+        )
         config = self.base / "config" / "processingjobconfig.json"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps({"ProcessingInputs": self.inputs}))
@@ -29,7 +31,9 @@ class Job:
 
     @property
     def outputs(self) -> list[str]:
-        return sorted(path.name for path in (self.base / "processing" / "output").rglob("*") if path.is_file())
+        return sorted(
+            path.name for path in (self.base / "processing" / "output").rglob("*") if path.is_file()
+        )
 
     @property
     def message(self) -> str:

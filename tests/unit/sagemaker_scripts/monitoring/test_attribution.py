@@ -45,7 +45,9 @@ def test_shap_of_a_linear_model_is_weight_times_deviation(rows):
 
 def test_drift_text():
     def body(values):
-        return {"explanations": {"kernel_shap": {"label0": {"global_shap_values": values, "expected_value": 0.1}}}}
+        return {
+            "explanations": {"kernel_shap": {"label0": {"global_shap_values": values, "expected_value": 0.1}}}
+        }
 
     before, live = body({"a": 0.7, "b": 0.5, "c": 0.05}), body({"a": 0.1, "b": 0.2, "c": 0.7})
     (violation,) = attribution.drift(live, before)
@@ -71,7 +73,9 @@ def test_same_seed_same_values(rows):
     wide = pd.DataFrame(np.random.default_rng(1).normal(size=(5, 20)), columns=[f"f{i}" for i in range(20)])
     weights = np.arange(20.0)
     runs = [
-        attribution.explain(wide, lambda x: np.tanh(x @ weights), samples=60, baseline=[[0.0] * 20], seed=3).values[0]
+        attribution.explain(
+            wide, lambda x: np.tanh(x @ weights), samples=60, baseline=[[0.0] * 20], seed=3
+        ).values[0]
         for _ in range(2)
     ]
     np.testing.assert_array_equal(*runs)
@@ -84,3 +88,30 @@ def test_bad_input(rows):
         attribution.explain(rows.assign(a="x"), predict)
     with pytest.raises(AnalysisError, match="are not those of the window: b, c"):
         attribution.ndcg({"a": 1.0, "b": 0.5}, {"a": 1.0, "c": 0.5})
+
+
+def test_threshold_from_the_baseline_sees_the_second_feature_vanish():
+    """nDCG stays above 0.9 when the second of many features sinks.
+
+    The baseline knows that chance does not do it.
+    """
+    random = np.random.default_rng(0)
+    weights = np.array([0.068, 0.042, 0.038, 0.036, 0.030, 0.025, 0.010, 0.005])
+    values = random.normal(size=(1000, 8)) * weights
+    names = tuple("abcdefgh")
+    section = attribution.Explanation(names, (values,), (0.0,), np.zeros(1000)).to_json(window_rows=200)
+    baseline = {"explanations": {"kernel_shap": section}}
+    limit = section["label0"]["undrifted_ndcg"]
+    assert 0.93 < limit < 1.0
+
+    def window(factors):
+        drawn = random.normal(size=(200, 8)) * weights * factors
+        body = attribution.Explanation(names, (drawn,), (0.0,), np.zeros(200)).to_json()
+        return {"explanations": {"kernel_shap": body}}
+
+    alarms = [bool(attribution.drift(window(1.0), baseline)) for _ in range(100)]
+    assert sum(alarms) <= 2
+    sunk = window(np.array([1, 0, 1, 1, 1, 1, 1, 1]))
+    (violation,) = attribution.drift(sunk, baseline)
+    assert violation["description"].endswith(f" exceeds threshold {limit}")
+    assert attribution.scores(sunk, baseline)["label0"] > 0.9

@@ -44,7 +44,7 @@ def test_values_by_hand_and_form():
     _, shown = values(analysis, "pre_training_bias_metrics", "Account Length")
     assert shown == "(100.0, 242.0]"
     post, _ = values(analysis, "post_training_bias_metrics", "Plan")
-    right = (said == table["Churn"])
+    right = said == table["Churn"]
     assert post["AD"] == pytest.approx(right[~yes].mean() - right[yes].mean())
     assert analysis["post_training_bias_metrics"]["label_value_or_threshold"] == "1"
 
@@ -52,7 +52,10 @@ def test_values_by_hand_and_form():
 def test_counts_give_the_same_values_as_smclarify():
     table, said = customers(seed=4)
     analysis = bias.analyse(table, QUESTION, said)
-    for facet, disadvantaged in (("Plan", table["Plan"] == "yes"), ("Account Length", table["Account Length"] > 100)):
+    for facet, disadvantaged in (
+        ("Plan", table["Plan"] == "yes"),
+        ("Account Length", table["Account Length"] > 100),
+    ):
         cells = np.zeros((3, 2, 2, 2))
         np.add.at(cells, (table["Area"], disadvantaged.astype(int), table["Churn"], said), 1)
         counted = bias.from_counts(cells, grouped=True)
@@ -62,20 +65,25 @@ def test_counts_give_the_same_values_as_smclarify():
 
 
 def test_facet_type_does_not_flip_with_the_number_of_rows():
-    """Clarify calls integers continuous iff 5 % of them differ: 242 lengths are, in 3,000 rows, but not in 30,000."""
+    """Clarify calls integers continuous iff 5 % of them differ.
+
+    242 lengths are, in 3,000 rows, but not in 30,000.
+    """
     for count in (3000, 30_000):
         table, said = customers(count)
         shown = values(bias.analyse(table, QUESTION, said), "pre_training_bias_metrics", "Account Length")[1]
         assert shown == "(100.0, 242.0]"
 
 
+def section(**metrics):
+    entry = {"value_or_threshold": "yes", "metrics": [{"name": k, "value": v} for k, v in metrics.items()]}
+    return {"post_training_bias_metrics": {"label": "Churn", "label_value_or_threshold": "1",
+                                           "facets": {"Plan": [entry]}}}  # fmt: skip
+
+
 def test_drift_text_and_rule():
-    before = {"post_training_bias_metrics": {"facets": {"Plan": [{"value_or_threshold": "yes", "metrics": [
-        {"name": "AD", "value": 0.28176563733194276}, {"name": "DCR", "value": 0.0279}, {"name": "RD", "value": -0.3},
-        {"name": "TE", "value": 0.1}, {"name": "DI", "value": 0.9}]}]}}}  # fmt: skip
-    after = {"post_training_bias_metrics": {"facets": {"Plan": [{"value_or_threshold": "yes", "metrics": [
-        {"name": "AD", "value": 0.3748947825295131}, {"name": "DCR", "value": -0.0765}, {"name": "RD", "value": 0.2},
-        {"name": "TE", "value": "Infinity"}, {"name": "DI", "value": 0.95}]}]}}}  # fmt: skip
+    before = section(AD=0.28176563733194276, DCR=0.0279, RD=-0.3, TE=0.1, DI=0.9)
+    after = section(AD=0.3748947825295131, DCR=-0.0765, RD=0.2, TE="Infinity", DI=0.95)
     violations = bias.drift(after, before, alarm_rate=None)
     assert [v["metric_name"] for v in violations] == ["AD", "DCR", "TE"]
     assert violations[0] == {

@@ -1,4 +1,7 @@
-"""The Clarify job's contract: analysis.json, violations only when there are any, predictions from an endpoint."""
+"""The Clarify job's contract.
+
+Analysis.json, violations only when there are any, predictions from an endpoint.
+"""
 
 import io
 import json
@@ -49,10 +52,12 @@ def endpoint(monkeypatch):
 
     class Control:
         def __init__(self):
-            self.made, self.deleted = [], []
+            self.made, self.deleted, self.calls = [], [], []
 
         def create_endpoint_config(self, **request):
-            self.made.append(("config", request["EndpointConfigName"], request["ProductionVariants"][0]["ModelName"]))
+            self.made.append(
+                ("config", request["EndpointConfigName"], request["ProductionVariants"][0]["ModelName"])
+            )
 
         def create_endpoint(self, **request):
             self.made.append(("endpoint", request["EndpointName"]))
@@ -77,11 +82,13 @@ def endpoint(monkeypatch):
 @pytest.fixture
 def baseline_job(job, endpoint):
     def run(methods, **changes):
-        (job.input("/opt/ml/processing/input/config", "s3://bucket/config") / "analysis_config.json").write_text(
-            json.dumps(CONFIG | {"methods": methods} | changes)
-        )
+        (
+            job.input("/opt/ml/processing/input/config", "s3://bucket/config") / "analysis_config.json"
+        ).write_text(json.dumps(CONFIG | {"methods": methods} | changes))
         data = job.input("/opt/ml/processing/input/data", "s3://bucket/data")
-        (data / "validation.csv").write_text("\n".join(",".join(f"{v:g}" for v in row) for row in table()) + "\n")
+        (data / "validation.csv").write_text(
+            "\n".join(",".join(f"{v:g}" for v in row) for row in table()) + "\n"
+        )
         return jobs.main(["clarify"], job.env)
 
     return run
@@ -131,7 +138,7 @@ def test_shadow_endpoint_is_deleted_when_the_analysis_fails(baseline_job, job, e
 
 @pytest.fixture
 def window(job, capture, endpoint, baseline_job):
-    """``window(methods, rows, merged) -> exit code`` of a monitor's execution against the baseline job's result."""
+    """``window(methods, rows, merged) -> exit code`` of an execution against the baseline job's result."""
 
     def run(methods, rows, dataset_format, lines=None, **env):
         assert baseline_job(methods) == 0
@@ -140,7 +147,9 @@ def window(job, capture, endpoint, baseline_job):
         hour = job.input("/opt/ml/processing/input_data", "s3://bucket/merge")
         lines = lines or []
         for i, row in enumerate(rows):
-            record = json.loads(capture(",".join(f"{v:g}" for v in row[1:]), f"{score(row[None, 1:])[0]:.6f}", str(i)))
+            record = json.loads(
+                capture(",".join(f"{v:g}" for v in row[1:]), f"{score(row[None, 1:])[0]:.6f}", str(i))
+            )
             lines.append(
                 json.dumps({"groundTruthData": {"data": f"{row[0]:g}", "encoding": "CSV"}} | record) + "\n"
             )
@@ -165,7 +174,9 @@ def test_bias_window_without_drift_has_no_violations_file(window, job, endpoint)
     assert window(BIAS, table(seed=9), MERGED) == 0
     assert job.outputs == ["analysis.json"]
     assert job.message.startswith("Completed: ")
-    assert len(endpoint.calls) == 1, "predictions of the window were captured; only the baseline asked the endpoint"
+    assert len(endpoint.calls) == 1, (
+        "predictions of the window were captured; only the baseline asked the endpoint"
+    )
     metric = next(m for m in job.metrics if m["MetricName"] == "bias_metric_DPPL")
     assert {d["Name"] for d in metric["Dimensions"]} == {
         "Endpoint", "MonitoringSchedule", "BiasStage", "Label", "LabelValue", "Facet", "FacetValue",
@@ -206,7 +217,9 @@ def test_bad_records_are_counted_in_the_analysis(window, job, capture):
     assert refused["reasons"] == {"truncated JSON": 1}
     assert refused["examples"][0]["where"] == "s3://bucket/merge/a.jsonl line 1"
     (violation,) = job.output("constraint_violations.json")["violations"]
-    assert violation["description"].startswith("1 record refused (truncated JSON: 1); first: s3://bucket/merge/a.jsonl")
+    assert violation["description"].startswith(
+        "1 record refused (truncated JSON: 1); first: s3://bucket/merge/a.jsonl"
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,6 +242,9 @@ def test_scores_out_of_json():
     found = predictor.parse_scores(text, "application/json", {"probability": "predictions[].score"})
     assert found.tolist() == [0.1, 0.7]
     lines = '{"score":0.1}\n{"score":0.7}\n'
-    assert predictor.parse_scores(lines, "application/jsonlines", {"probability": "score"}).tolist() == [0.1, 0.7]
+    assert predictor.parse_scores(lines, "application/jsonlines", {"probability": "score"}).tolist() == [
+        0.1,
+        0.7,
+    ]
     assert predictor.parse_scores("0.1,0.7", "text/csv", {}).tolist() == [0.1, 0.7]
     assert predictor.parse_scores("a,0.1\nb,0.7\n", "text/csv", {"probability": 1}).tolist() == [0.1, 0.7]

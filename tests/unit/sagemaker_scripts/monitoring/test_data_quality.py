@@ -31,7 +31,12 @@ def baseline(tmp_path):
     """500 customers: score, minutes, calls, plan."""
     random = np.random.default_rng(3)
     rows = [
-        (round(random.random(), 4), round(random.normal(180, 50), 1), random.poisson(4), random.choice(["no", "yes"]))
+        (
+            round(random.random(), 4),
+            round(random.normal(180, 50), 1),
+            random.poisson(4),
+            random.choice(["no", "yes"]),
+        )
         for _ in range(500)
     ]
     return run_baseline(tmp_path, rows, ["score", "Day Mins", "Calls", "Plan"])
@@ -210,7 +215,10 @@ def test_the_managed_way_counts_every_column_of_a_mangled_row(window, traffic, c
 
 
 def test_published_sixty_violations_come_from_one_corrupt_row(shared_data, job, capture):
-    """The original's capture: 59 integer cells mangled in one row (7 of 1977), a probability where the label was."""
+    """The original's capture.
+
+    59 integer cells mangled in one row (7 of 1977), a probability where the label was.
+    """
     statistics = statistics_of(
         profile(Dataset(shared_data / "mm_training-dataset-with-header.csv", "csv", header=True))
     )
@@ -236,7 +244,10 @@ def test_published_sixty_violations_come_from_one_corrupt_row(shared_data, job, 
             "mangled_rows": mode,
         }
         assert jobs.main(["analyzer"], env) == 0
-        found[mode] = {v["feature_name"]: v["description"] for v in job.output("constraint_violations.json")["violations"]}
+        found[mode] = {
+            v["feature_name"]: v["description"]
+            for v in job.output("constraint_violations.json")["violations"]
+        }
     assert len(found["count"]) == 60
     assert "Only 0.0% of data is Integral." in found["count"]["Churn"]
     state = found["count"]["State_WY"]
@@ -251,7 +262,9 @@ def test_single_broken_cell_is_named(window, traffic, capture, job):
     assert window([*traffic(50), capture("181.5,none,no", "0.5")]) == 0
     (violation,) = job.output("constraint_violations.json")["violations"]
     assert violation["feature_name"] == "Calls"
-    assert violation["description"].endswith(f"First: {HOUR}/20-48-871-a.jsonl line 51: column 3 (Calls) = 'none'.")
+    assert violation["description"].endswith(
+        f"First: {HOUR}/20-48-871-a.jsonl line 51: column 3 (Calls) = 'none'."
+    )
 
 
 def test_unknown_category_and_missing_cells(window, traffic, capture, job):
@@ -271,8 +284,16 @@ def test_unknown_category_and_missing_cells(window, traffic, capture, job):
 @pytest.mark.parametrize(
     ("given", "check", "counts"),
     [
-        ("181.5,4", "missing_column_check", "current dataset: 3, Number of columns in baseline constraints: 4"),
-        ("181.5,4,no,7", "extra_column_check", "current dataset: 5, Number of columns in baseline constraints: 4"),
+        (
+            "181.5,4",
+            "missing_column_check",
+            "current dataset: 3, Number of columns in baseline constraints: 4",
+        ),
+        (
+            "181.5,4,no,7",
+            "extra_column_check",
+            "current dataset: 5, Number of columns in baseline constraints: 4",
+        ),
     ],
 )
 def test_another_number_of_columns(window, capture, job, given, check, counts):
@@ -310,13 +331,16 @@ def test_base64_record_is_refused(window, traffic, capture, job):
 
 def test_only_base64_records_fail(window, capture, job):
     assert window([capture("MTgx", "MC41", encoding="BASE64")]) == 1
-    assert job.message.startswith("Job inputs had no data: no readable record. 1 record refused (BASE64 record")
+    assert job.message.startswith(
+        "Job inputs had no data: no readable record. 1 record refused (BASE64 record"
+    )
 
 
 def test_encodings_that_differ_fail_with_the_managed_text(window, capture, job, capsys):
     assert window([capture("181.5,4,no", '{"score":0.5}', output_encoding="JSON")]) == 1
     expected = (
-        "Error: Encoding mismatch: Encoding is CSV for endpointInput, but Encoding is JSON for endpointOutput. "
+        "Error: Encoding mismatch: Encoding is CSV for endpointInput, but Encoding is JSON for "
+        "endpointOutput. "
         "We currently only support the same type of input and output encoding at the moment."
     )
     assert job.message.startswith(expected)
@@ -332,16 +356,22 @@ def test_no_captures_fail(window, job):
 def test_several_records_in_one_request(window, capture, job):
     assert window([capture("181.5,4,no\n170.1,3,yes\n", "0.5\n0.25")] * 20) == 0
     assert job.output("statistics.json")["dataset"]["item_count"] == 40
-    assert job.output("statistics.json")["features"][0]["numerical_statistics"]["mean"] == pytest.approx(0.375)
+    assert job.output("statistics.json")["features"][0]["numerical_statistics"]["mean"] == pytest.approx(
+        0.375
+    )
 
 
 def test_input_and_output_of_different_length_are_refused(window, traffic, capture, job):
     assert window([*traffic(30), capture("181.5,4,no\n170.1,3,yes", "0.5")]) == 0
-    assert "input and output differ in number of records" in json.dumps(job.output("constraint_violations.json"))
+    assert "input and output differ in number of records" in json.dumps(
+        job.output("constraint_violations.json")
+    )
 
 
 def test_json_capture_is_flattened(window, capture, job, tmp_path):
-    statistics, constraints = run_baseline(tmp_path, [(0.5, 3, "no"), (0.7, 4, "yes")], ["score", "x_calls", "x_plan"])
+    statistics, constraints = run_baseline(
+        tmp_path, [(0.5, 3, "no"), (0.7, 4, "yes")], ["score", "x_calls", "x_plan"]
+    )
     lines = [
         capture('{"x":{"calls":3,"plan":"no"}}', '{"score":0.6}', encoding="JSON"),
         capture('{"x":{"calls":"many","plan":"no"}}', '{"score":0.6}', encoding="JSON"),

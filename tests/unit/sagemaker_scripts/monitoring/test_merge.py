@@ -1,4 +1,7 @@
-"""The ground-truth merge: late, twice, out of order, unknown. Nothing multiplies and nothing vanishes uncounted."""
+"""The ground-truth merge.
+
+Late, twice, out of order, unknown. Nothing multiplies and nothing vanishes uncounted.
+"""
 
 import json
 
@@ -26,7 +29,9 @@ def folders(tmp_path):
 
 
 def records(folder):
-    return [json.loads(line) for file in sorted(folder.rglob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [
+        json.loads(line) for file in sorted(folder.rglob("*.jsonl")) for line in file.read_text().splitlines()
+    ]
 
 
 def test_record_form_and_place(folders, capture, label):
@@ -59,7 +64,9 @@ def test_inference_id_wins_over_event_id(folders, capture, label):
 
 def test_labels_late_twice_out_of_order_and_unknown(folders, capture, label):
     lines = [capture(str(i), "0.5", event=f"e{i}") for i in range(5)]
-    captures, labels, out = folders(lines, [label("e3", "1"), label("e0", "0"), label("e0", "0"), label("zz", "1")])
+    captures, labels, out = folders(
+        lines, [label("e3", "1"), label("e0", "0"), label("e0", "0"), label("zz", "1")]
+    )
     folders(lines, [label("e1", "0"), label("e3", "0")], label_hour="2026/11/21/09")
     counts = merge(captures, labels, out)
     assert {r["eventMetadata"]["eventId"]: r["groundTruthData"]["data"] for r in records(out)} == {
@@ -101,7 +108,13 @@ def test_merging_an_hour_again_replaces_it(folders, capture, label):
 
 
 def test_bad_labels_are_refused_with_their_line(folders, capture, label):
-    bad = ['{"groundTruthData":{"data":"1"}}\n', label("e0", " "), '["e0"]\n', label("e0", "1")[:40] + "\n", label("e0", "1")]
+    bad = [
+        '{"groundTruthData":{"data":"1"}}\n',
+        label("e0", " "),
+        '["e0"]\n',
+        label("e0", "1")[:40] + "\n",
+        label("e0", "1"),
+    ]
     captures, labels, out = folders([capture("1", "0.5", event="e0")], bad)
     counts = merge(captures, labels, out)
     assert counts.matched == 1

@@ -1,4 +1,7 @@
-"""Model quality: the published baseline, the metrics against scikit-learn, constraints with and without tolerance."""
+"""Model quality.
+
+The published baseline, the metrics against scikit-learn, constraints with and without tolerance.
+"""
 
 import json
 import math
@@ -46,7 +49,9 @@ def test_published_baseline(published):
     assert value["accuracy_best_constant_classifier"] == pytest.approx(28 / 201)
     roc = body["receiver_operating_characteristic_curve"]
     assert (roc["false_positive_rates"][0], roc["true_positive_rates"][-1]) == (0.0, 1.0)
-    assert np.trapezoid(roc["true_positive_rates"], roc["false_positive_rates"]) == pytest.approx(value["auc"])
+    assert np.trapezoid(roc["true_positive_rates"], roc["false_positive_rates"]) == pytest.approx(
+        value["auc"]
+    )
 
 
 def test_published_standard_deviations_are_of_that_size(published):
@@ -170,9 +175,19 @@ def test_calibration_bins():
 
 
 def test_tolerance_follows_the_rows_of_the_window():
-    properties = {"baseline": 0.6, "standard_error": 0.02, "rows": 600, "tolerance": 3.0, "expected_rows": 600}
+    properties = {
+        "baseline": 0.6,
+        "standard_error": 0.02,
+        "rows": 600,
+        "tolerance": 3.0,
+        "expected_rows": 600,
+    }
     limit = 0.6 - 0.06 * math.sqrt(2)
-    constraint = {"threshold": limit, "comparison_operator": "LessThanThreshold", "additional_properties": properties}
+    constraint = {
+        "threshold": limit,
+        "comparison_operator": "LessThanThreshold",
+        "additional_properties": properties,
+    }
     assert model_constraints.threshold(constraint, 600) == pytest.approx(limit)
     assert model_constraints.threshold(constraint, 200) == pytest.approx(0.6 - 0.06 * 2)
     assert model_constraints.threshold(constraint, 10**9) == pytest.approx(0.54)
@@ -262,17 +277,24 @@ def test_bad_labels_and_probabilities_are_named(window, merged, job):
     file = f"{HOUR}/part-00000-a.c000.jsonl"
     assert examples["probability outside [0,1]"] == (f"{file} line 3", "1.7")
     assert examples["label outside the classes"] == (f"{file} line 4", "2")
-    (violation,) = [v for v in job.output("constraint_violations.json")["violations"] if v["metric_name"] == "records"]
+    (violation,) = [
+        v for v in job.output("constraint_violations.json")["violations"] if v["metric_name"] == "records"
+    ]
     assert violation["description"].startswith("3 records refused (label outside the classes: 1, ")
 
 
 def test_only_bad_labels_fail(window, merged, job):
     assert window([merged("0.9", "yes")], STRICT) == 1
-    assert job.message.startswith("No record with a usable label and prediction. 1 record refused (label outside")
+    assert job.message.startswith(
+        "No record with a usable label and prediction. 1 record refused (label outside"
+    )
 
 
 def test_json_output_by_path(window, merged, job):
-    lines = [merged('{"score":{"p":0.9}}', "1", encoding="JSON"), merged('{"score":{"p":0.2}}', "0", encoding="JSON")]
+    lines = [
+        merged('{"score":{"p":0.9}}', "1", encoding="JSON"),
+        merged('{"score":{"p":0.2}}', "0", encoding="JSON"),
+    ]
     assert window(lines, STRICT, probability_attribute="$.score.p") == 0
     assert job.output("statistics.json")["binary_classification_metrics"]["accuracy"]["value"] == 1.0
 
@@ -308,4 +330,6 @@ def test_baseline_job(shared_data, job):
     spread = job.output("statistics.json")["binary_classification_metrics"]["f2"]["standard_deviation"]
     assert spread < properties["standard_error"] < 6 * spread
     precision = job.output("constraints.json")["binary_classification_constraints"]["precision"]
-    assert precision["threshold"] < 0.99, "16 right answers do not promise that there will never be a wrong one"
+    assert precision["threshold"] < 0.99, (
+        "16 right answers do not promise that there will never be a wrong one"
+    )

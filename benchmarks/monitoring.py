@@ -1,0 +1,172 @@
+"""Time and memory of the monitoring jobs against the number of rows.
+
+    .venv/jobs/bin/python -m benchmarks.monitoring [--rows 10000 100000 1000000] [--columns 20] [--json FILE]
+
+For every size: a baseline from a CSV file, then a capture window (one request a line, as endpoints leave
+them) checked against the *stored* baseline, and merged records judged for model quality. Each job is a
+process of its own, started as a processing job is, so start-up is in the time and the peak memory is the
+job's alone. One baseline (of 100,000 rows) serves every window: nothing rescans the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BASELINE_ROWS = 100_000
+CHUNK = 50_000
+
+
+def write_data(folder: Path, rows: int, columns: int) -> dict[str, Path]:
+    """A CSV, a capture folder and a merged folder of the same rows.
+
+    Half the features amounts, half whole numbers.
+    """
+    names = ["score", *(f"f{i}" for i in range(columns - 1))]
+    places = {
+        "csv": folder / f"csv-{rows}" / "data.csv",
+        "capture": folder
+        / f"capture-{rows}"
+        / "churn"
+        / "AllTraffic"
+        / "2026"
+        / "11"
+        / "20"
+        / "10"
+        / "00-00-000-a.jsonl",
+        "merged": folder
+        / f"merged-{rows}"
+        / "churn"
+        / "AllTraffic"
+        / "2026"
+        / "11"
+        / "20"
+        / "10"
+        / "part-00000-a.jsonl",
+    }
+    streams = {}
+    for kind, place in places.items():
+        place.parent.mkdir(parents=True)
+        streams[kind] = place.open("w")
+    streams["csv"].write(",".join(names) + "\n")
+    random = np.random.default_rng(rows)
+    for start in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - start)
+        scores = np.char.mod("%.6f", random.beta(1, 6, count))
+        amounts = [np.char.mod("%.2f", random.normal(180, 50, count)) for _ in range((columns - 1) // 2)]
+        wholes = [random.poisson(4 + i, count).astype(str) for i in range(columns - 1 - len(amounts))]
+        truth = (random.random(count) < 0.14).astype(int)
+        lines = [",".join(cells) for cells in zip(*amounts, *wholes, strict=True)]
+        for i, (score, line) in enumerate(zip(scores.tolist(), lines, strict=True)):
+            streams["csv"].write(f"{score},{line}\n")
+            body = (
+                '"captureData":{"endpointInput":{"observedContentType":"text/csv","mode":"INPUT",'
+                f'"data":"{line}","encoding":"CSV"}},"endpointOutput":{{"observedContentType":'
+                f'"text/csv; charset=utf-8","mode":"OUTPUT","data":"{score}","encoding":"CSV"}}}},'
+                f'"eventMetadata":{{"eventId":"{start + i:032x}","inferenceId":"c{start + i}",'
+                '"inferenceTime":"2026-11-20T10:20:30Z"},"eventVersion":"0"}\n'
+            )
+            streams["capture"].write("{" + body)
+            streams["merged"].write(f'{{"groundTruthData":{{"data":"{truth[i]}","encoding":"CSV"}},' + body)
+    for stream in streams.values():
+        stream.close()
+    return places
+
+
+def run(base: Path, env: dict[str, str]) -> tuple[float, float]:
+    """Seconds and peak megabytes of one analyzer job. Raises when it fails."""
+    base.mkdir(parents=True)
+    command = [sys.executable, "-c", _CHILD]
+    started = time.perf_counter()
+    done = subprocess.run(
+        command,
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base), "output_path": str(base / "report"), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return seconds, float(done.stdout.splitlines()[-1])
+
+
+_CHILD = """
+import resource, sys
+from sagemaker_scripts.monitoring.jobs import main
+code = main(["analyzer"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+sys.exit(code)
+"""
+
+
+def measure(folder: Path, rows: int, columns: int, baseline: Path) -> list[dict[str, Any]]:
+    places = write_data(folder, rows, columns)
+    capture = json.dumps({"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}})
+    jobs = {
+        "baseline": {
+            "dataset_source": str(places["csv"].parent),
+            "dataset_format": '{"csv":{"header":true}}',
+        },
+        "data quality": {
+            "dataset_source": str(folder / f"capture-{rows}"),
+            "dataset_format": capture,
+            "baseline_constraints": str(baseline / "constraints.json"),
+            "baseline_statistics": str(baseline / "statistics.json"),
+        },
+        "model quality": {
+            "dataset_source": str(folder / f"merged-{rows}"),
+            "dataset_format": '{"sagemakerMergeJson":{"captureIndexNames":["endpointOutput"]}}',
+            "analysis_type": "MODEL_QUALITY",
+            "problem_type": "BinaryClassification",
+            "probability_attribute": "0",
+        },
+    }
+    found = []
+    for job, env in jobs.items():
+        seconds, megabytes = run(folder / f"job-{rows}-{job.replace(' ', '-')}", env)
+        found.append(
+            {"job": job, "rows": rows, "columns": columns, "seconds": seconds, "megabytes": megabytes}
+        )
+        print(f"{job:14} {rows:>11,} rows {seconds:8.2f} s {megabytes:8.0f} MB", flush=True)
+    for place in places.values():
+        place.unlink()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--columns", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="monitoring-") as name:
+        folder = Path(name)
+        reference = write_data(folder / "reference", BASELINE_ROWS, options.columns)["csv"].parent
+        run(
+            folder / "baseline",
+            {"dataset_source": str(reference), "dataset_format": '{"csv":{"header":true}}'},
+        )
+        result = []
+        for rows in options.rows:
+            result += measure(folder, rows, options.columns, folder / "baseline" / "report")
+    if options.json:
+        cores = len(os.sched_getaffinity(0))
+        options.json.write_text(json.dumps({"cores": cores, "jobs": result}, indent=1) + "\n")
+    print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -328,9 +328,18 @@ class _Watch:
         end = _read_json(self.folder / "exit.json")
         if end is not None:
             return Exit(end["code"], end["reason"], end["last_line"])
-        if (self.folder / "stop").exists():
-            return Exit(None, "stopped", "")
-        return Exit(None, "lost", "")
+        _end_orphans(self.folder)
+        return Exit(None, "stopped" if (self.folder / "stop").exists() else "lost", self._last_line())
+
+    def _last_line(self) -> str:
+        """From the output itself, for a runner that could not say."""
+        with contextlib.suppress(OSError), (self.folder / "output").open("rb") as output:
+            output.seek(max(0, output.seek(0, os.SEEK_END) - (1 << 16)))
+            texts = [
+                record.split("\t", 2)[-1] for record in output.read().decode(errors="replace").split("\n")
+            ]
+            return next((text for text in reversed(texts) if text.strip()), "")
+        return ""
 
     def _pump(self) -> None:
         """Store the complete lines written since the last time."""
@@ -391,6 +400,17 @@ def _end_runner(runner: psutil.Process, seconds: float) -> None:
         with contextlib.suppress(psutil.Error):
             runner.send_signal(number)
             runner.wait(timeout=seconds)
+
+
+def _end_orphans(folder: Path) -> None:
+    """Kill what a killed runner has left of its job: the process group of its child."""
+    known = _read_json(folder / "child.json")
+    if known is None:
+        return
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == known["group"] and process.create_time() >= known["created"] - 1:
+                process.kill()
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 Started as `python -I runner.py JOB_DIR`, in a session of its own, by `processes.Supervisor`. Standard library
 only, so that it starts in a few milliseconds. It reads JOB_DIR/job.json and writes beside it:
 
+    child.json {"group", "created"}: the job's process group, for the case that this runner is killed
     output     one record a line: milliseconds since the epoch, TAB, "o" or "e" (stdout, stderr), TAB, text
     exit.json  {"code", "reason", "last_line"}, written last and atomically
 
@@ -61,6 +62,8 @@ class Runner:
                 self.write("e", f"cannot start {self.job['argv'][0]}: {error.strerror or error}".encode())
                 self.publish(127)
                 return
+            group = {"group": self.child.pid, "created": time.time()}
+            (self.folder / "child.json").write_text(json.dumps(group))
             if self.reason != "exited":  # stopped while it was being started
                 self.stop(self.reason)
             self.pump()

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, position INTEGER 
 
 Position = tuple[int, int]
 FIRST: Position = (-1, -1)
+EVENT_BYTES = 26  # what AWS counts for an event beside its text
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,15 @@ class LogEvents:
                 stored.append(Event(int(cursor.lastrowid or 0), name, timestamp, now, message))
             times = [timestamp for timestamp, _ in events]
             connection.execute(
-                "UPDATE streams SET first = min(ifnull(first, ?1), ?1), last = max(ifnull(last, ?2), ?2), "
-                "ingested = ?3, bytes = bytes + ?4 WHERE id = ?5",
-                (min(times), max(times), now, sum(len(text.encode()) + 26 for _, text in events), stream),
+                "UPDATE streams SET first = min(ifnull(first, :first), :first), last = max(ifnull(last, :last), "
+                ":last), ingested = :now, bytes = bytes + :bytes WHERE id = :stream",
+                {
+                    "first": min(times),
+                    "last": max(times),
+                    "now": now,
+                    "bytes": sum(len(text.encode()) + EVENT_BYTES for _, text in events),
+                    "stream": stream,
+                },
             )
         return stored
 

@@ -124,9 +124,8 @@ with DAG(
             create_job_kwargs=requests.etl_job(settings),
             concurrent_run_limit=3,
             update_config=True,
-            job_poll_interval=settings.tasks.poll_interval,
-            waiter_delay=settings.tasks.poll_interval,
-            waiter_max_attempts=settings.timeouts.etl // settings.tasks.poll_interval,
+            poll_interval=settings.tasks.poll_interval,
+            deferrable=settings.tasks.deferrable,
             execution_timeout=timedelta(seconds=settings.timeouts.etl),
             doc_md="Raw file -> train, validation and hold-out: encoded CSV, Parquet, a catalog table.",
         )

@@ -1,8 +1,8 @@
-"""SageMaker jobs as every operator here treats them: named, adopted, watched, stopped.
+"""Jobs on AWS as every operator here treats them: named, adopted, watched, stopped.
 
-A retry must not start a second job. So a job's name derives from the DAG run and a counter, and what it was
-asked to do is kept with it, as a digest in its environment: a new try looks at the names in order and adopts
-the first job that was asked the same and still runs, or has completed.
+A retry must not start a second job. So a SageMaker job's name derives from the DAG run and a counter, and
+what it was asked to do is kept with it, as a digest in its environment: a new try looks at the names in order
+and adopts the first job that was asked the same and still runs, or has completed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,26 @@ REQUEST_DIGEST = "MLOPS_REQUEST_DIGEST"
 MAXIMUM_ATTEMPTS = 50
 LOG_TAIL = 20
 
+Description = Mapping[str, Any]
+"""What a describe call answers."""
+
 
 @dataclass(frozen=True)
 class JobKind:
-    """How boto3 names the calls and fields of one kind of SageMaker job."""
+    """One kind of SageMaker job: how boto3 names its calls and fields, and where its log is."""
 
     noun: str
     name_field: str
     status_field: str
     log_group: str
+    service: str = "sagemaker"
+    running: frozenset[str] = frozenset({"InProgress", "Stopping"})
+    succeeded: str = "Completed"
 
-    def describe(self, client: Any, name: str) -> dict[str, Any]:
+    def describe(self, client: Any, name: str) -> Description:
         return dict(getattr(client, f"describe_{self.noun}_job")(**{self.name_field: name}))
 
-    def find(self, client: Any, name: str) -> dict[str, Any] | None:
+    def find(self, client: Any, name: str) -> Description | None:
         """The job's description, or None when there is no such job."""
         try:
             return self.describe(client, name)
@@ -41,11 +47,39 @@ class JobKind:
                 return None
             raise
 
-    def is_running(self, job: Mapping[str, Any]) -> bool:
-        return job[self.status_field] in {"InProgress", "Stopping"}
-
     def stop(self, client: Any, name: str) -> None:
         getattr(client, f"stop_{self.noun}_job")(**{self.name_field: name})
+
+    def is_running(self, job: Description) -> bool:
+        return job[self.status_field] in self.running
+
+    def streams(self, logs: Any, name: str) -> list[tuple[str, str]]:
+        """Log group and stream of each of the job's machines."""
+        answer = logs.describe_log_streams(logGroupName=self.log_group, logStreamNamePrefix=f"{name}/")
+        return [(self.log_group, stream["logStreamName"]) for stream in answer["logStreams"]]
+
+    def failure(self, name: str, job: Description, tail: Iterable[str]) -> str:
+        """One message for a job that did not succeed: what, why in the job's own words, its last lines."""
+        reason = job.get("ExitMessage") or job.get("FailureReason") or job.get("ErrorMessage")
+        text = f"{self.noun} job {name} ended {job[self.status_field]}: {reason or 'no reason given'}"
+        lines = "".join(f"\n  {line}" for line in tail)
+        return f"{text}\nIts last lines:{lines}" if lines else text
+
+
+class GlueRunKind(JobKind):
+    """A run of a Glue job; its name here is `<job>/<run id>`."""
+
+    def describe(self, client: Any, name: str) -> Description:
+        job, run = name.rsplit("/", 1)
+        return dict(client.get_job_run(JobName=job, RunId=run)["JobRun"])
+
+    def stop(self, client: Any, name: str) -> None:
+        job, run = name.rsplit("/", 1)
+        client.batch_stop_job_run(JobName=job, JobRunIds=[run])
+
+    def streams(self, logs: Any, name: str) -> list[tuple[str, str]]:  # noqa: ARG002 the names are known
+        run = name.rsplit("/", 1)[1]
+        return [(f"{self.log_group}/{part}", run) for part in ("output", "error")]
 
 
 KINDS = {
@@ -53,8 +87,12 @@ KINDS = {
     for kind in (
         JobKind("training", "TrainingJobName", "TrainingJobStatus", "/aws/sagemaker/TrainingJobs"),
         JobKind("processing", "ProcessingJobName", "ProcessingJobStatus", "/aws/sagemaker/ProcessingJobs"),
+        GlueRunKind(
+            "Glue", "Id", "JobRunState", "/aws-glue/jobs", "glue",
+            frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"}), "SUCCEEDED",
+        ),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +100,7 @@ class Claim:
     """The name a try works under, and the job found under it (None: it is still to be created)."""
 
     name: str
-    job: dict[str, Any] | None
+    job: Description | None
 
 
 def signed(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +115,7 @@ def claim(kind: JobKind, client: Any, request: Mapping[str, Any], name_of: Calla
         name = name_of(attempt)
         job = kind.find(client, name)
         if job is None or (
-            job[kind.status_field] in {"InProgress", "Completed"}
+            job[kind.status_field] in {"InProgress", kind.succeeded}
             and job.get("Environment", {}).get(REQUEST_DIGEST) == request["Environment"][REQUEST_DIGEST]
         ):
             return Claim(name, job)
@@ -92,55 +130,48 @@ class JobWatch:
 
     kind: JobKind
     name: str
-    sagemaker: Any
+    client: Any
     logs: Any
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_TAIL))
-    _tokens: dict[str, str] = field(default_factory=dict)
+    _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def look(self) -> tuple[dict[str, Any], list[str]]:
+    def look(self) -> tuple[Description, list[str]]:
         """Describe the job, then read its log: so the lines of a finished job are complete."""
-        return self.kind.describe(self.sagemaker, self.name), self.new_lines()
+        return self.kind.describe(self.client, self.name), self.new_lines()
 
     def new_lines(self) -> list[str]:
-        """New lines of all the job's streams (one a machine). A group that is not there yet has none."""
+        """New lines of all the job's streams. A group or stream that is not there yet has none."""
         lines: list[str] = []
+        missing = self.logs.exceptions.ResourceNotFoundException
         try:
-            streams = self.logs.describe_log_streams(
-                logGroupName=self.kind.log_group, logStreamNamePrefix=f"{self.name}/"
-            )["logStreams"]
-            for stream in streams:
-                lines += self._read(stream["logStreamName"])
-        except self.logs.exceptions.ResourceNotFoundException:
-            pass
+            streams = self.kind.streams(self.logs, self.name)
+        except missing:
+            return lines
+        for group, stream in streams:
+            try:
+                self._read(group, stream, lines)
+            except missing:
+                continue
         self.tail.extend(lines)
         return lines
 
-    def _read(self, stream: str) -> list[str]:
-        lines: list[str] = []
+    def _read(self, group: str, stream: str, lines: list[str]) -> None:
         while True:
-            token = self._tokens.get(stream)
+            token = self._tokens.get((group, stream))
             page = self.logs.get_log_events(
-                logGroupName=self.kind.log_group,
+                logGroupName=group,
                 logStreamName=stream,
                 startFromHead=True,
                 **({"nextToken": token} if token else {}),
             )
             # SageMaker stores a TAB as "#011".
-            lines += [event["message"].replace("#011", "\t") for event in page["events"]]
-            self._tokens[stream] = page["nextForwardToken"]
+            lines += [event["message"].replace("#011", "\t").rstrip("\n") for event in page["events"]]
+            self._tokens[group, stream] = page["nextForwardToken"]
             if page["nextForwardToken"] == token or not page["events"]:
-                return lines
+                return
 
 
-def failure(kind: JobKind, job: Mapping[str, Any], tail: Iterable[str]) -> str:
-    """One message for a job that did not complete: what, why in the job's own words, its last lines."""
-    reason = job.get("ExitMessage") or job.get("FailureReason") or "no reason given"
-    text = f"{kind.noun} job {job[kind.name_field]} ended {job[kind.status_field]}: {reason}"
-    lines = "".join(f"\n  {line}" for line in tail)
-    return f"{text}\nIts last lines:{lines}" if lines else text
-
-
-def is_hopeless(job: Mapping[str, Any]) -> bool:
+def is_hopeless(job: Description) -> bool:
     """Whether another try would fail alike: the script itself said what is wrong with its input (it wrote an
     exit message), or SageMaker blames the request or the data (ClientError)."""
     return bool(job.get("ExitMessage")) or str(job.get("FailureReason", "")).startswith("ClientError")

@@ -11,13 +11,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from mlops.jobs import KINDS, JobWatch
 
 
-class SageMakerJobTrigger(BaseTrigger):
-    """Waits for a SageMaker job and shows its log lines in the task's log while it runs.
+class JobTrigger(BaseTrigger):
+    """Waits for a job and shows its log lines in the task's log while it runs.
 
-    The provider's SageMakerTrigger shows no lines, and its message for a failed job is that of the waiter.
-    Boto3 calls go to a thread: they are short, and the same code then serves a worker that waits itself.
+    The provider's triggers show no lines of SageMaker jobs, and their message for a failed job is that of the
+    waiter. Boto3 calls go to a thread: they are short, and the same code serves a worker that waits itself.
 
-    :param kind: "training" or "processing"
+    :param kind: key of `mlops.jobs.KINDS`
     :param job_name: the job to wait for
     :param poll_interval: seconds between two looks
     """
@@ -40,9 +40,8 @@ class SageMakerJobTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("kind", "job_name", "poll_interval", "aws_conn_id", "region_name")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            name: getattr(self, name) for name in names
-        }
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in names}
 
     def _client(self, service: str) -> Any:
         from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -51,19 +50,20 @@ class SageMakerJobTrigger(BaseTrigger):
         return hook.get_conn()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        sagemaker = await asyncio.to_thread(self._client, "sagemaker")
-        logs = await asyncio.to_thread(self._client, "logs")
-        watch = JobWatch(KINDS[self.kind], self.job_name, sagemaker, logs)
+        kind = KINDS[self.kind]
+        client = await asyncio.to_thread(self._client, kind.service)
+        watch = JobWatch(kind, self.job_name, client, await asyncio.to_thread(self._client, "logs"))
         while True:
             job, lines = await asyncio.to_thread(watch.look)
             for line in lines:
                 self.log.info(line)
-            if not watch.kind.is_running(job):
+            if not kind.is_running(job):
                 yield TriggerEvent({"job_name": self.job_name, "tail": list(watch.tail)})
                 return
             await asyncio.sleep(self.poll_interval)
 
     async def on_kill(self) -> None:
         """A person marked the waiting task failed, or cleared it: the job must not go on spending."""
-        sagemaker = await asyncio.to_thread(self._client, "sagemaker")
-        await asyncio.to_thread(KINDS[self.kind].stop, sagemaker, self.job_name)
+        kind = KINDS[self.kind]
+        client = await asyncio.to_thread(self._client, kind.service)
+        await asyncio.to_thread(kind.stop, client, self.job_name)

@@ -99,10 +99,9 @@ def test_every_task_can_be_retried_and_ends(dag: Any) -> None:
 
 
 def test_what_waits_is_told_how_by_the_settings(dag: Any) -> None:
-    for task_id in ("prepare.validate", "train", "evaluate"):
+    for task_id in ("prepare.validate", "prepare.etl", "train", "evaluate"):
         task = dag.get_task(task_id)
         assert (task.poll_interval, task.waits_in_triggerer) == (1, SETTINGS.tasks.deferrable)
-    assert dag.get_task("prepare.etl").waiter_delay == 1
     assert dag.get_task("profile.missing").sleep_time == 1
     assert dag.get_task("release.deploy").poll_interval == 1
 

@@ -1,70 +1,56 @@
-"""The provider's Glue operator, adopting also a run that has already succeeded."""
+"""The provider's Glue operator, made restartable."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
-from airflow.sdk.exceptions import AirflowException
 
+from mlops.jobs import KINDS
 from mlops.naming import request_digest
+from mlops.operators.waiting import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class GlueETLOperator(GlueJobOperator):
-    """Runs a Glue job once per DAG run and set of arguments.
+class GlueETLOperator(JobOperator, GlueJobOperator):
+    """Runs a Glue job once per DAG run and set of arguments. Returns the run's id.
 
-    `resume_glue_job_on_retry` of the provider finds a run by an argument that carries the task's identity,
-    and adopts it while it is alive. Here the identity includes what the run was asked to do, a run that
-    succeeded is adopted too, and a failed one ends the task with the script's own last words.
+    The provider's `resume_glue_job_on_retry` marks a run with the task's identity and adopts it while it is
+    alive. The same mark is used here, with what the run was asked to do, and a run that succeeded is adopted
+    too. Its waiting is not used: it takes a stopped run for a success, and repeats log lines.
     """
 
+    kind = KINDS["Glue"]
     script_args: dict[str, Any]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(stop_job_run_on_kill=True, verbose=True, **kwargs)
 
     def execute(self, context: Context) -> str:
         script_args = dict(self.script_args)
-        identity = f"{self._get_task_uuid(context)}:{request_digest(script_args)}"
-        self.script_args = {**script_args, self.TASK_UUID_ARG: identity}
-        found = self._find(identity)
-        if found and found[1] == "SUCCEEDED":
-            self.log.info("Adopting Glue job run %s of this run: it has succeeded", found[0])
-            return found[0]
-        self.resume_glue_job_on_retry = found is not None  # else the provider warns of a run it does not find
+        mark = f"{self._get_task_uuid(context)}:{request_digest(script_args)}"
+        self.script_args = {**script_args, self.TASK_UUID_ARG: mark}
+        run = self._find(mark)
+        if run is None:
+            run_id = super().execute(context)
+        else:
+            run_id = run["Id"]
+            self.log.info("Adopting Glue job run %s of this run: it is %s", run_id, run["JobRunState"])
+        return str(self.wait(f"{self.job_name}/{run_id}", run))
+
+    def result(self, job: Mapping[str, Any]) -> str:
+        return str(job["Id"])
+
+    def _find(self, mark: str) -> dict[str, Any] | None:
+        """The run that bears the mark and is alive or has succeeded."""
+        client = self.hook.get_conn()
+        usable = {"STARTING", "RUNNING", "WAITING", self.kind.succeeded}
         try:
-            return self._checked(super().execute(context))
-        except AirflowException as error:
-            raise self._explained(self._job_run_id, error) from error
-
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
-        try:
-            return self._checked(super().execute_complete(context, event))
-        except AirflowException as error:
-            raise self._explained((event or {}).get("run_id"), error) from error
-
-    def _find(self, identity: str) -> tuple[str, str] | None:
-        try:
-            return self._find_job_run_id_by_task_uuid(identity)
-        except self.hook.conn.exceptions.EntityNotFoundException:
-            return None  # the job has never been created
-
-    def _checked(self, run_id: str) -> str:
-        """The provider counts a stopped run as a success; it wrote only part of its output."""
-        state = self._describe(run_id)["JobRunState"]
-        if state != "SUCCEEDED":
-            raise AirflowException(f"it ended {state}")
-        return run_id
-
-    def _explained(self, run_id: str | None, error: AirflowException) -> AirflowException:
-        if run_id is None:
-            return error
-        run = self._describe(run_id)
-        reason = run.get("ErrorMessage") or "no error message"
-        return AirflowException(f"Glue job {self.job_name} run {run_id} ended {run['JobRunState']}: {reason}")
-
-    def _describe(self, run_id: str) -> dict[str, Any]:
-        return dict(self.hook.conn.get_job_run(JobName=self.job_name, RunId=run_id)["JobRun"])
+            for page in client.get_paginator("get_job_runs").paginate(JobName=self.job_name):
+                for run in page["JobRuns"]:
+                    marked = run.get("Arguments", {}).get(self.TASK_UUID_ARG) == mark
+                    if marked and run["JobRunState"] in usable:
+                        return dict(run)
+        except client.exceptions.EntityNotFoundException:
+            pass  # the job has never been created
+        return None

@@ -1,39 +1,25 @@
-"""The provider's training and processing operators, made restartable and talkative.
+"""The provider's training and processing operators, made restartable.
 
-The provider's operators create the job. Around that these add: a name that derives from the run, adoption of
-the job that an earlier try started, the job's log lines in the task's log, the job's own words in the
-exception, and a stop when the task is killed, waiting or not.
+The provider's operators create the job. Around that these add a name that derives from the run, and adoption
+of the job that an earlier try started; `waiting` adds the rest.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerBaseOperator,
     SageMakerProcessingOperator,
     SageMakerTrainingOperator,
 )
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from mlops.jobs import (
-    KINDS,
-    Claim,
-    JobKind,
-    JobWatch,
-    claim,
-    failure,
-    is_hopeless,
-    processing_input,
-    signed,
-)
+from mlops.jobs import KINDS, Claim, claim, processing_input, signed
 from mlops.links import PageLink
 from mlops.naming import job_name, run_key
-from mlops.triggers import SageMakerJobTrigger
+from mlops.operators.waiting import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,84 +27,42 @@ if TYPE_CHECKING:
 ARGUMENT_LENGTH = 256  # SageMaker's limit for one argument of a container
 
 
-class _RestartableJob(SageMakerBaseOperator):
+class _SageMakerJobOperator(JobOperator, SageMakerBaseOperator):
     """What both operators share; mixed in before the provider's class, whose `execute` creates the job.
 
     :param step: the job's place in its name, `<dag>-<run key>-<step>-<attempt>`
-    :param poll_interval: seconds between two looks at the job
-    :param deferrable: wait in the triggerer instead of in the worker
     """
 
-    kind: JobKind
-
-    def __init__(self, *, step: str, poll_interval: int, deferrable: bool, **kwargs: Any) -> None:
-        # The provider's class only creates the job: the waiting is done here.
-        super().__init__(
-            wait_for_completion=False, print_log=False, deferrable=False, multiple_outputs=True, **kwargs
-        )
+    def __init__(self, *, step: str, **kwargs: Any) -> None:
+        super().__init__(print_log=False, multiple_outputs=True, **kwargs)
         self.step = step
-        self.poll_interval = poll_interval
-        self.waits_in_triggerer = deferrable
-        self._running: str | None = None
 
     def request(self) -> dict[str, Any]:
         """What the job is asked to do, without its name."""
         return dict(self.config)
 
     def result(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """What later tasks need to know of a completed job."""
         return {"job_name": job[self.kind.name_field]}
 
     def execute(self, context: Context) -> Any:
-        found = self._adopt_or_create(context)
-        self._running = found.name
-        if self.waits_in_triggerer and (found.job is None or self.kind.is_running(found.job)):
-            self.defer(
-                trigger=SageMakerJobTrigger(
-                    kind=self.kind.noun,
-                    job_name=self._running,
-                    poll_interval=self.poll_interval,
-                    aws_conn_id=self.aws_conn_id,
-                    region_name=self.region_name,
-                ),
-                method_name="execute_complete",
-                timeout=self.execution_timeout,
-            )
-        return self._finish(*self._wait(found.name))
-
-    def execute_complete(
-        self,
-        context: Context,  # noqa: ARG002 the interface
-        event: dict[str, Any] | None = None,
-    ) -> Any:
-        """After the trigger: the job has ended, one way or the other."""
-        if not event:
-            raise AirflowException("the trigger ended without an event")
-        return self._finish(self.kind.describe(self._client, event["job_name"]), event["tail"])
-
-    def on_kill(self) -> None:
-        """The task was killed in Airflow: stop the job, so that it does not go on spending."""
-        if self._running:
-            self.kind.stop(self._client, self._running)
-
-    def _adopt_or_create(self, context: Context) -> Claim:
+        run = context["dag_run"]
+        pipeline, key = run.dag_id.replace("_", "-"), run_key(run.run_id)
         request = signed(self.request())
-        dag_id, run_id = context["dag_run"].dag_id, context["dag_run"].run_id
 
         def name_of(attempt: int) -> str:
-            return job_name(dag_id.replace("_", "-"), run_key(run_id), self.step, attempt)
+            return job_name(pipeline, key, self.step, attempt)
 
-        found = claim(self.kind, self._client, request, name_of)
+        found = claim(self.kind, self.hook.get_conn(), request, name_of)
         if found.job is None:
             found = self._create(context, request, found, name_of)
         else:
-            self.log.info(
-                "Adopting %s job %s of this run: it is %s", self.kind.noun, found.name,
-                found.job[self.kind.status_field],
-            )  # fmt: skip
-        return found
+            status = found.job[self.kind.status_field]
+            self.log.info("Adopting %s job %s of this run: it is %s", self.kind.noun, found.name, status)
+        return self.wait(found.name, found.job)
 
-    def _create(self, context: Context, request: dict[str, Any], found: Claim, name_of: Any) -> Claim:
+    def _create(
+        self, context: Context, request: dict[str, Any], found: Claim, name_of: Callable[[int], str]
+    ) -> Claim:
         from botocore.exceptions import ClientError
 
         self.config = {**request, self.kind.name_field: found.name}
@@ -128,33 +72,11 @@ class _RestartableJob(SageMakerBaseOperator):
             # Another try of this task, presumed dead, came first: then its job is ours.
             if error.response["Error"]["Code"] != "ResourceInUse":
                 raise
-            return claim(self.kind, self._client, request, name_of)
+            return claim(self.kind, self.hook.get_conn(), request, name_of)
         return found
 
-    def _wait(self, name: str) -> tuple[dict[str, Any], list[str]]:
-        logs = AwsLogsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        watch = JobWatch(self.kind, name, self._client, logs.get_conn())
-        while True:
-            job, lines = watch.look()
-            for line in lines:
-                self.log.info(line)
-            if not self.kind.is_running(job):
-                return job, list(watch.tail)
-            time.sleep(self.poll_interval)
 
-    def _finish(self, job: dict[str, Any], tail: list[str]) -> dict[str, Any]:
-        if job[self.kind.status_field] != "Completed":
-            error = AirflowFailException if is_hopeless(job) else AirflowException
-            raise error(failure(self.kind, job, tail))
-        self.log.info("%s job %s completed", self.kind.noun, job[self.kind.name_field])
-        return self.result(job)
-
-    @property
-    def _client(self) -> Any:
-        return self.hook.get_conn()
-
-
-class TrainingOperator(_RestartableJob, SageMakerTrainingOperator):
+class TrainingOperator(_SageMakerJobOperator, SageMakerTrainingOperator):
     """Trains. Returns `job_name`, `model` (S3 URI of model.tar.gz) and `metrics` (final value by name)."""
 
     kind = KINDS["training"]
@@ -170,7 +92,7 @@ class TrainingOperator(_RestartableJob, SageMakerTrainingOperator):
         }
 
 
-class ProcessingOperator(_RestartableJob, SageMakerProcessingOperator):
+class ProcessingOperator(_SageMakerJobOperator, SageMakerProcessingOperator):
     """Runs a script as a processing job. Returns `job_name` and `outputs` (S3 URI by output name).
 
     :param inputs: further inputs, name -> S3 URI, each under /opt/ml/processing/input/<name>; those whose URI

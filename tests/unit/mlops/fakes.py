@@ -73,7 +73,8 @@ class FakeLogs:
     def get_log_events(
         self, logGroupName: str, logStreamName: str, startFromHead: bool, nextToken: str = "f/0"
     ) -> dict[str, Any]:
-        assert self.streams is not None
+        if self.streams is None:
+            raise self.exceptions.ResourceNotFoundException
         begin = int(nextToken.split("/")[1])
         lines = self.streams[logStreamName][begin : begin + 2]  # small pages, so that paging is exercised
         return {

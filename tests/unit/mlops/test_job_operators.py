@@ -14,10 +14,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from mlops.jobs import KINDS, REQUEST_DIGEST, JobWatch, claim, signed
 from mlops.naming import run_key
-from mlops.operators import ProcessingOperator, TrainingOperator
-from mlops.operators import sagemaker as operators
+from mlops.operators import ProcessingOperator, TrainingOperator, waiting
 from mlops.operators.sagemaker import pieces
-from mlops.triggers import SageMakerJobTrigger
+from mlops.triggers import JobTrigger
 from tests.unit.mlops import fakes
 
 RUN_ID = "manual__2026-11-21T09:15:00+00:00"
@@ -62,7 +61,7 @@ def test_a_first_try_creates_the_job_and_waits_in_the_triggerer(train: Any, sage
     assert sagemaker.created == [name("train", 1)]
     assert sagemaker.jobs[name("train", 1)]["Environment"][REQUEST_DIGEST]
     path, arguments = deferred.value.trigger.serialize()
-    assert path == "mlops.triggers.SageMakerJobTrigger"
+    assert path == "mlops.triggers.JobTrigger"
     assert arguments["job_name"] == name("train", 1)
 
 
@@ -79,7 +78,7 @@ def test_a_retry_adopts_the_job_that_has_completed(train: Any, sagemaker: Any, m
     with pytest.raises(TaskDeferred):
         train().execute(CONTEXT)
     complete(sagemaker, name("train", 1))
-    monkeypatch.setattr(operators, "AwsLogsHook", lambda **_: fakes.FakeHook(fakes.FakeLogs()))
+    monkeypatch.setattr(waiting, "AwsLogsHook", lambda **_: fakes.FakeHook(fakes.FakeLogs()))
     assert train().execute(CONTEXT)["job_name"] == name("train", 1)
     assert sagemaker.created == [name("train", 1)]
 
@@ -126,8 +125,8 @@ def test_waiting_in_the_worker_shows_the_lines_and_returns_the_model(
 ) -> None:
     stream = f"{name('train', 1)}/algo-1-1"
     logs = fakes.FakeLogs({stream: [f"[{n}]#011train-auc:0.{n}" for n in range(5)], "other/algo-1-1": ["no"]})
-    monkeypatch.setattr(operators, "AwsLogsHook", lambda **_: fakes.FakeHook(logs))
-    monkeypatch.setattr(operators.time, "sleep", lambda _: complete(sagemaker, name("train", 1)))
+    monkeypatch.setattr(waiting, "AwsLogsHook", lambda **_: fakes.FakeHook(logs))
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: complete(sagemaker, name("train", 1)))
     shown: list[str] = []
     operator = train(deferrable=False)
     log = SimpleNamespace(warning=print, info=lambda text, *args: shown.append(text % args if args else text))
@@ -251,7 +250,7 @@ def test_the_trigger_shows_lines_and_ends_with_the_job(sagemaker: Any, monkeypat
     streams = {"j/algo-1-1": ["first"]}
     logs = fakes.FakeLogs(streams)
     clients = {"sagemaker": sagemaker, "logs": logs}
-    trigger = SageMakerJobTrigger(kind="training", job_name="j", poll_interval=0)
+    trigger = JobTrigger(kind="training", job_name="j", poll_interval=0)
     monkeypatch.setattr(trigger, "_client", clients.__getitem__)
     shown: list[str] = []
 

@@ -151,6 +151,7 @@ with DAG(
         task_id="train",
         step="train",
         config=planned["training"],
+        priority_weight=10,  # before the queries, which the evaluation awaits as well but which are shorter
         execution_timeout=timedelta(seconds=settings.timeouts.train),
         doc_md="Built-in XGBoost; its metrics of every round are in the log.",
     )

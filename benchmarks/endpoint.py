@@ -206,8 +206,9 @@ def run(seconds: float, rounds: int) -> dict[str, Any]:
         for clients in CLIENTS:
             for _ in range(rounds):
                 for name, (port, path) in addresses.items():
-                    figures = asyncio.run(load(port, path, clients, seconds))
-                    taken.setdefault((name, clients), []).append(figures)
+                    taken.setdefault((name, clients), []).append(
+                        asyncio.run(load(port, path, clients, seconds))
+                    )
     results: dict[str, Any] = {}
     for (name, clients), figures in taken.items():
         middle = {key: statistics.median(one[key] for one in figures) for key in figures[0]}

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xgboost as xgb
+from numpy.typing import NDArray
 
 from local_aws.images.xgboost import data
 from local_aws.images.xgboost.errors import AlgorithmError, UserError
@@ -51,7 +53,7 @@ USER_ERRORS = (
     "feature_names mismatch",
     "Check failed: preds.size() == info.labels_.size()",
     "Check failed: !auc_error AUC: the dataset only contains pos or neg samples",
-    "base_score must be in (0,1) for logistic loss",
+    "base_score must be in (0,1) for",
     "label must be nonnegative",
     "Parameter reg_lambda should be greater equal to 0",
 )
@@ -74,6 +76,8 @@ def fit(base: Path, configuration: Configuration, stopping: threading.Event) -> 
                 f"The validation channel has {validation.num_col()} features, "
                 f"the train channel {train.num_col()}."
             )
+    for matrix in (train, *([validation] if validation is not None else [])):
+        check_labels(matrix.get_label(), values)
     booster = train_booster(values, train, validation, configuration.checkpoints, base / "tmp", stopping)
     publish(bytes(booster.save_raw("ubj")), base / "model" / MODEL_NAME, base / "tmp")
 
@@ -113,6 +117,23 @@ def load_channels(
     if "validation" not in channels:
         return train, None
     return train, data.load("validation", folder / "validation", content_type)
+
+
+def check_labels(labels: NDArray[np.float32], values: dict[str, Any]) -> None:
+    """Raises UserError naming the first label that the objective cannot have.
+
+    XGBoost itself would say that its base_score is wrong, which helps nobody to find the row.
+    """
+    objective = values.get("objective", "")
+    if objective.startswith("multi:"):
+        bad, rule = (labels < 0) | (labels >= values["num_class"]), "label must be in [0, num_class)"
+    elif objective in ("binary:logistic", "binary:logitraw", "reg:logistic"):
+        bad, rule = (labels < 0) | (labels > 1), "label must be in [0,1] for logistic regression"
+    else:
+        return
+    if bad.any():
+        row = int(bad.argmax())
+        raise UserError(f"{rule}: row {row + 1} has {labels[row]:g}")
 
 
 def train_booster(

@@ -1,0 +1,173 @@
+"""Capture records byte for byte, where they are written, and what survives."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local_aws.serving import desired
+from local_aws.serving.capture import Capture, Exchange, json_line
+
+NOW = datetime(2022, 4, 18, 0, 20, 48, 871_000, tzinfo=UTC)
+SETTINGS = desired.Capture(
+    100, "s3://bucket/capture", ("Input", "Output"), ("text/csv",), ("application/json",)
+)
+EXCHANGE = Exchange(
+    endpoint="churn",
+    variant="AllTraffic",
+    request=b"1,2\n3,4\n",
+    request_type="text/csv",
+    response=b"0.036\n",
+    response_type="text/csv; charset=utf-8",
+    event_id="7f2f0c2e-5f0c-4b6f-9f3c-0e9a2f6f8d11",
+)
+
+
+class Store:
+    def __init__(self):
+        self.objects, self.away = {}, False
+
+    def put_object(self, *, Bucket, Key, Body, ContentType):
+        if self.away:
+            raise ConnectionError("S3 is away")
+        self.objects[f"{Bucket}/{Key}"] = Body.read()
+
+
+class Clock:
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def capture(tmp_path, store, clock):
+    return Capture(tmp_path / "spool", store, clock=clock, draw=lambda: 0.5)
+
+
+def test_the_record_is_aws_own_byte_for_byte():
+    assert json_line(SETTINGS, EXCHANGE, NOW) == (
+        b'{"captureData":{"endpointInput":{"observedContentType":"text/csv","mode":"INPUT",'
+        b'"data":"1,2\\n3,4\\n","encoding":"CSV"},"endpointOutput":{"observedContentType":'
+        b'"text/csv; charset=utf-8","mode":"OUTPUT","data":"0.036\\n","encoding":"CSV"}},'
+        b'"eventMetadata":{"eventId":"7f2f0c2e-5f0c-4b6f-9f3c-0e9a2f6f8d11",'
+        b'"inferenceTime":"2022-04-18T00:20:48Z"},"eventVersion":"0"}\n'
+    )
+
+
+def test_inference_id_and_custom_attributes_have_their_places():
+    record = json.loads(
+        json_line(SETTINGS, EXCHANGE._replace(inference_id='say "hi"', custom_attributes="a=b"), NOW)
+    )
+    assert list(record["eventMetadata"]) == ["eventId", "inferenceId", "customAttributes", "inferenceTime"]
+    assert record["eventMetadata"]["inferenceId"] == 'say "hi"'
+    assert record["eventMetadata"]["customAttributes"] == ["a=b"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "encoding", "data"),
+    [
+        ("text/csv; charset=utf-8", b"1,\xc3\xa9", "CSV", "1,é"),
+        ("APPLICATION/JSON", b'{"a": "b"}', "JSON", '{"a": "b"}'),
+        ("application/jsonlines", b"{}", "BASE64", base64.b64encode(b"{}").decode()),
+        ("text/csv", b"\xff\x00", "BASE64", base64.b64encode(b"\xff\x00").decode()),
+        (None, b"1,2", "BASE64", base64.b64encode(b"1,2").decode()),
+    ],
+)
+def test_encoding_follows_the_content_type_lists(content_type, body, encoding, data):
+    line = json_line(SETTINGS, EXCHANGE._replace(request=body, request_type=content_type), NOW)
+    side = json.loads(line)["captureData"]["endpointInput"]
+    assert (side["encoding"], side["data"]) == (encoding, data)
+    assert side["observedContentType"] == (content_type or "")
+
+
+def test_modes():
+    only_input = desired.Capture(100, "s3://b/c", ("Input",), ("text/csv",), ())
+    assert list(json.loads(json_line(only_input, EXCHANGE, NOW))["captureData"]) == ["endpointInput"]
+
+
+def test_one_file_a_minute_named_for_its_start(capture, store, clock):
+    capture.record(SETTINGS, EXCHANGE)
+    clock.now = NOW + timedelta(seconds=59)
+    capture.record(SETTINGS, EXCHANGE)
+    assert capture.flush(due_only=True) == 0
+    clock.now = NOW + timedelta(seconds=60)
+    assert capture.flush(due_only=True) == 1
+    capture.record(SETTINGS, EXCHANGE)
+    assert capture.flush() == 1
+    first, second = sorted(store.objects)
+    folder = "bucket/capture/churn/AllTraffic/2022/04/18/00/"
+    assert first.startswith(folder + "20-48-871-")
+    assert first.endswith(".jsonl")
+    assert second.startswith(folder + "21-48-871-")
+    assert [store.objects[key].count(b"\n") for key in (first, second)] == [2, 1]
+    assert capture.pending() == 0
+    assert list(capture.spool.iterdir()) == []
+
+
+def test_a_new_hour_is_a_new_folder_even_within_a_minute(capture, store, clock):
+    clock.now = datetime(2022, 4, 18, 0, 59, 50, tzinfo=UTC)
+    capture.record(SETTINGS, EXCHANGE)
+    clock.now += timedelta(seconds=20)
+    capture.record(SETTINGS, EXCHANGE)
+    capture.flush()
+    assert [key.split("/")[-2] for key in sorted(store.objects)] == ["00", "01"]
+
+
+def test_a_slash_at_the_end_of_the_destination_gives_no_empty_folder():
+    value = {"percentage": 1, "destination": "s3://b/c/", "modes": []}
+    settings = desired._capture(value)
+    assert settings is not None
+    assert settings.destination == "s3://b/c"
+
+
+def test_sampling_keeps_input_and_output_together(tmp_path, store):
+    draws = iter([0.19, 0.2, 0.99, 0.0])
+    capture = Capture(tmp_path, store, draw=lambda: next(draws))
+    settings = desired.Capture(20, "s3://b/c", ("Input", "Output"), ("text/csv",), ())
+    assert [capture.record(settings, EXCHANGE) for _ in range(4)] == [True, False, False, True]
+    capture.flush()
+    (body,) = store.objects.values()
+    assert [set(json.loads(line)["captureData"]) for line in body.splitlines()] == [
+        {"endpointInput", "endpointOutput"}
+    ] * 2
+
+
+def test_flush_of_one_endpoint_leaves_the_others_open(capture, store):
+    capture.record(SETTINGS, EXCHANGE)
+    capture.record(SETTINGS, EXCHANGE._replace(endpoint="other"))
+    assert capture.flush(endpoint="churn") == 1
+    assert capture.pending() == 1
+
+
+def test_what_s3_refuses_is_kept_and_written_later(capture, store, caplog):
+    capture.record(SETTINGS, EXCHANGE)
+    store.away = True
+    assert capture.flush() == 0
+    assert "cannot be written yet: S3 is away" in caplog.text
+    assert capture.pending() == 1
+    store.away = False
+    assert capture.flush() == 1
+
+
+def test_a_killed_process_leaves_whole_records_to_the_next_one(capture, store, clock, tmp_path):
+    capture.record(SETTINGS, EXCHANGE)
+    (part,) = capture.spool.rglob("*.part")
+    with part.open("ab") as file:
+        file.write(b'{"captureData":{"endpo')  # the kill came in the middle of a write
+    later = Capture(capture.spool, store, clock=clock)
+    assert later.flush() == 1
+    (body,) = store.objects.values()
+    assert body == json_line(SETTINGS, EXCHANGE, NOW)

@@ -1,9 +1,10 @@
-"""Asks a deployed churn endpoint about raw customers, as an application would: with stock boto3 and nothing else.
+"""Asks a deployed churn endpoint about raw customers, as an application would: with stock boto3 and nothing
+else.
 
 `python -m clients.ask_endpoint --endpoint churn-local --customers customers.csv --rows 3`
 
-An endpoint takes encoded features. How to encode is part of the model's lineage: the model package that the endpoint
-serves names its encoder (`encoder_uri`), so a caller needs to know only the endpoint's name.
+An endpoint takes encoded features. How to encode is part of the model's lineage: the model package that the
+endpoint serves names its encoder (`encoder_uri`), so a caller needs to know only the endpoint's name.
 """
 
 from __future__ import annotations
@@ -49,12 +50,16 @@ def ask(endpoint: str, customers: Sequence[Mapping[str, str]], encoder: Mapping[
     # One value a line, or all in one line: SageMaker's XGBoost images do both.
     values = text.replace(",", "\n").split()
     if len(values) != len(customers):
-        raise CannotAsk(f"endpoint {endpoint} answered {len(values)} values for {len(customers)} customers: {text[:200]!r}")
+        raise CannotAsk(
+            f"endpoint {endpoint} answered {len(values)} values for {len(customers)} customers: "
+            f"{text[:200]!r}"
+        )
     return [Answer(customer, float(value)) for customer, value in zip(customers, values, strict=True)]
 
 
 def features(customer: Mapping[str, str], encoder: Mapping[str, Any]) -> list[str]:
-    """The encoded row of a customer, as text. A category the model never saw has a 0 in each of its columns."""
+    """The encoded row of a customer, as text. A category the model never saw has a 0 in each of its
+    columns."""
     missing = [name for name in (*encoder["numeric"], *encoder["categorical"]) if name not in customer]
     if missing:
         raise CannotAsk(f"the customers have no column {', '.join(missing)}")
@@ -73,7 +78,11 @@ def read_customers(path: Path, rows: int, encoder: Mapping[str, Any]) -> list[di
     Raises CannotAsk when there are none.
     """
     canonical = {_letters(name): name for name in (*encoder["numeric"], *encoder["categorical"])}
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
+    with (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as stream
+    ):
         customers = [
             {canonical.get(_letters(header), header): value.strip() for header, value in row.items()}
             for row in islice(csv.DictReader(stream), rows)
@@ -93,11 +102,16 @@ def find_encoder(endpoint: str) -> dict[str, Any]:
     variant = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]
     container = sagemaker.describe_model(ModelName=variant["ModelName"]).get("PrimaryContainer", {})
     if "ModelPackageName" not in container:
-        raise CannotAsk(f"endpoint {endpoint} serves model {variant['ModelName']}, which is no model package: name the encoder")
+        raise CannotAsk(
+            f"endpoint {endpoint} serves model {variant['ModelName']}, which is no model package: "
+            "name the encoder"
+        )
     package = sagemaker.describe_model_package(ModelPackageName=container["ModelPackageName"])
     uri = package.get("CustomerMetadataProperties", {}).get("encoder_uri")
     if not uri:
-        raise CannotAsk(f"model package {container['ModelPackageName']} has no metadata encoder_uri: name the encoder")
+        raise CannotAsk(
+            f"model package {container['ModelPackageName']} has no metadata encoder_uri: name the encoder"
+        )
     return load_encoder(uri)
 
 
@@ -113,7 +127,9 @@ def table(answers: Sequence[Answer]) -> str:
     """The answers as a person reads them."""
     shown = ["state", "intl_plan", "vmail_plan", "day_mins", "eve_mins", "intl_calls", "custserv_calls"]
     lines = [[*shown, "churn probability"]]
-    lines += [[*(str(item.customer.get(name, "")) for name in shown), f"{item.probability:.3f}"] for item in answers]
+    lines += [
+        [*(str(item.customer.get(name, "")) for name in shown), f"{item.probability:.3f}"] for item in answers
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     out = io.StringIO()
     for line in lines:
@@ -132,11 +148,17 @@ def _letters(name: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Ask a churn endpoint about the customers of a raw CSV file.")
+    parser = argparse.ArgumentParser(
+        description="Ask a churn endpoint about the customers of a raw CSV file."
+    )
     parser.add_argument("--endpoint", required=True)
-    parser.add_argument("--customers", type=Path, required=True, help="raw CSV file, the first rows are asked about")
+    parser.add_argument(
+        "--customers", type=Path, required=True, help="raw CSV file, the first rows are asked about"
+    )
     parser.add_argument("--rows", type=int, default=3)
-    parser.add_argument("--encoder", help="encoder.json, as s3:// URI or path; default: the served model's own")
+    parser.add_argument(
+        "--encoder", help="encoder.json, as s3:// URI or path; default: the served model's own"
+    )
     options = parser.parse_args(arguments)
     try:
         print(table(demo(options.endpoint, options.customers, options.rows, options.encoder)))

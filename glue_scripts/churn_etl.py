@@ -3,22 +3,23 @@
 Arguments: --source (file) --destination (prefix, ends in /) --split hash|reference --seed --train_share
 --validation_share --database --table.
 
-Written under the destination, encoder.json and summary.json last, so that whoever finds them finds everything:
+Written under the destination, encoder.json and summary.json last: whoever finds them finds everything.
 
     train/ validation/ holdout/     encoded CSV: label first, no header; nothing but part files with rows
     customers/split=<split>/        Parquet, the canonical columns; registered as <database>.<table>
     encoder.json                    how to encode: categories learned on the training split only
     summary.json                    rows and churners of each split, unseen categories, lineage
 
-Phone and the four Charge columns are dropped: a phone number identifies, and a charge is minutes times tariff.
+Phone and the four Charge columns are dropped: a phone number identifies, and a charge is minutes times
+tariff.
 
-Split `hash`: salted hash of the customer in [0, 1), cut at the same two points in each class. A customer's split
-depends on nothing but the customer and the seed: it stays when rows are added or the label changes. Exact quotas per
-class would move customers across the cuts as the file grows; with fixed cuts each class keeps 70/20/10 up to
-sampling error, and shares further off than chance allows are refused.
+Split `hash`: salted hash of the customer in [0, 1), cut at the same two points in each class. A customer's
+split depends on nothing but the customer and the seed: it stays when rows are added or the label changes.
+Exact quotas per class would move customers across the cuts as the file grows; with fixed cuts each class
+keeps 70/20/10 up to sampling error, and shares further off than chance allows are refused.
 
-Split `reference`: the published split of Larose's data, `sample(frac=1, random_state=seed)` cut at int(.7n) and
-int(.9n). It holds one permutation of all rows on the driver; n up to some ten million.
+Split `reference`: the published split of Larose's data, `sample(frac=1, random_state=seed)` cut at int(.7n)
+and int(.9n). It holds one permutation of all rows on the driver; n up to some ten million.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ from typing import Any
 import boto3
 from awsglue.utils import getResolvedOptions
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documentation uses
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 SPLITS = ("train", "validation", "holdout")
-STATES = (
-    "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV NY OH OK "
-    "OR PA RI SC SD TN TX UT VA VT WA WI WV WY"
-).split()
+STATES = [
+    "AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS",
+    "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV",
+    "NY", "OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY",
+]  # fmt: skip
 
 # Canonical name -> name in the published files; the order is that of the features.
 NUMERIC = {
@@ -57,7 +59,12 @@ NUMERIC = {
     "intl_calls": "Intl Calls",
     "custserv_calls": "CustServ Calls",
 }
-CATEGORICAL = {"state": "State", "area_code": "Area Code", "intl_plan": "Int'l Plan", "vmail_plan": "VMail Plan"}
+CATEGORICAL = {
+    "state": "State",
+    "area_code": "Area Code",
+    "intl_plan": "Int'l Plan",
+    "vmail_plan": "VMail Plan",
+}
 # The one-hot groups of the headerless encoded form, in its order.
 ENCODED_CATEGORIES = {
     "state": STATES,
@@ -82,19 +89,22 @@ def read_customers(spark: SparkSession, source: str) -> DataFrame:
     """
     names = [name.strip('"') for name in first_line(spark, source).split(",")]
     raw = {_letters(name): place for place, name in enumerate(names)}
-    known = {name: raw.get(_letters(name)) for name in ("churn", "phone", *FEATURES)}
-    if None not in known.values():
-        return _positioned(_read_raw(spark, source, names, {name: names[place] for name, place in known.items()}))
+    wanted = ("churn", "phone", *FEATURES)
+    if all(_letters(name) in raw for name in wanted):
+        known = {name: names[raw[_letters(name)]] for name in wanted}
+        return _positioned(_read_raw(spark, source, names, known))
     if len(names) == ENCODED_COLUMNS and _is_number(names[0]):
         return _positioned(_read_encoded(spark, source))
     raise ValueError(
-        f"{source}: the first line has {len(names)} values and is neither the header of the raw form nor a row of the "
+        f"{source}: the first line has {len(names)} values and is neither the header of the raw form "
+        "nor a row of the "
         f"encoded form ({ENCODED_COLUMNS} numbers); validate.py says what is wrong"
     )
 
 
 def first_line(spark: SparkSession, source: str) -> str:
-    """The first line of a file, plain or compressed, without a Spark job for it. Raises ValueError when empty."""
+    """The first line of a file, plain or compressed, without a Spark job for it. Raises ValueError when
+    empty."""
     jvm, settings = spark._jvm, spark._jsc.hadoopConfiguration()
     path = jvm.org.apache.hadoop.fs.Path(source)
     stream = path.getFileSystem(settings).open(path)
@@ -119,8 +129,13 @@ def _read_raw(spark: SparkSession, source: str, names: list[str], known: Mapping
     identity = F.concat_ws("|", *(F.col(f"`{known[name]}`") for name in ("area_code", "phone")))
     columns = {name: F.col(f"`{known[name]}`") for name in FEATURES}
     return lines.select(
-        F.when(F.col(f"`{known['phone']}`").isNotNull(), identity).otherwise(_whole_row(columns)).alias("identity"),
-        F.when(label == "True.", 1).when(label == "False.", 0).otherwise(_refuse("label", label)).alias("churn"),
+        F.when(F.col(f"`{known['phone']}`").isNotNull(), identity)
+        .otherwise(_whole_row(columns))
+        .alias("identity"),
+        F.when(label == "True.", 1)
+        .when(label == "False.", 0)
+        .otherwise(_refuse("label", label))
+        .alias("churn"),
         *_typed(columns),
     )
 
@@ -132,7 +147,10 @@ def _read_encoded(spark: SparkSession, source: str) -> DataFrame:
     place = 1 + len(NUMERIC)
     for name, categories in ENCODED_CATEGORIES.items():
         columns[name] = F.coalesce(
-            *(F.when(F.col(f"c{place + offset}") == 1, F.lit(category)) for offset, category in enumerate(categories))
+            *(
+                F.when(F.col(f"c{place + offset}") == 1, F.lit(category))
+                for offset, category in enumerate(categories)
+            )
         )
         place += len(categories)
     label = F.col("c0")
@@ -196,8 +214,8 @@ def reference_order(rows: int, seed: int) -> Any:
 
 
 def count(customers: DataFrame) -> list[Any]:
-    """Rows, churners and missing numbers by partition, split and combination of categories: all that is asked of the
-    data, in one pass. There are some thousand combinations."""
+    """Rows, churners and missing numbers by partition, split and combination of categories: all that is
+    asked of the data, in one pass. There are some thousand combinations."""
     return (
         customers.groupBy(_partition(), "split", *CATEGORICAL)
         .agg(
@@ -226,8 +244,12 @@ def make_encoder(groups: Iterable[Any]) -> dict[str, Any]:
 
 
 def encoded_line(encoder: Mapping[str, Any]) -> Column:
-    """A customer as a line of CSV: label, numbers, one-hot groups. Missing numbers are empty, unseen categories zeros."""
-    parts = [F.col("churn"), *(F.coalesce(F.col(name).cast("string"), F.lit("")) for name in encoder["numeric"])]
+    """A customer as a line of CSV: label, numbers, one-hot groups. Missing numbers are empty, unseen
+    categories zeros."""
+    parts = [
+        F.col("churn"),
+        *(F.coalesce(F.col(name).cast("string"), F.lit("")) for name in encoder["numeric"]),
+    ]
     for name, categories in encoder["categorical"].items():
         # One look-up of the group's text instead of an expression for each of its columns.
         texts = {one: ",".join("1" if other == one else "0" for other in categories) for one in categories}
@@ -237,8 +259,8 @@ def encoded_line(encoder: Mapping[str, Any]) -> Column:
 
 
 def check_split(groups: Iterable[Any], shares: Mapping[str, float] | None) -> dict[str, dict[str, int]]:
-    """Rows and positives of each split. Raises ValueError when a split lacks a class, or (with `shares`) when a
-    class is split further from its shares than chance allows."""
+    """Rows and positives of each split. Raises ValueError when a split lacks a class, or (with `shares`)
+    when a class is split further from its shares than chance allows."""
     totals = {split: {"rows": 0, "positives": 0} for split in SPLITS}
     for group in groups:
         totals[group["split"]]["rows"] += group["rows"]
@@ -246,16 +268,21 @@ def check_split(groups: Iterable[Any], shares: Mapping[str, float] | None) -> di
     for split, total in totals.items():
         if not 0 < total["positives"] < total["rows"]:
             raise ValueError(
-                f"split {split} has {total['rows']} customers, {total['positives']} of them churned: each split needs "
+                f"split {split} has {total['rows']} customers, {total['positives']} of them churned: "
+                "each split needs "
                 "both classes; there is too little data, or it repeats"
             )
-    for name, of in (("churned", lambda total: total["positives"]), ("loyal", lambda t: t["rows"] - t["positives"])):
+    for name, of in (
+        ("churned", lambda total: total["positives"]),
+        ("loyal", lambda t: t["rows"] - t["positives"]),
+    ):
         size = sum(map(of, totals.values()))
         for split, share in (shares or {}).items():
             allowed = CHANCE * math.sqrt(share * (1 - share) / size)
             if abs(of(totals[split]) / size - share) > allowed:
                 raise ValueError(
-                    f"split {split} has {of(totals[split]) / size:.1%} of the {name} customers instead of {share:.1%} "
+                    f"split {split} has {of(totals[split]) / size:.1%} of the {name} customers "
+                    f"instead of {share:.1%} "
                     f"(+-{allowed:.1%} by chance): the same customers occur many times"
                 )
     return totals
@@ -275,7 +302,9 @@ def unseen_categories(groups: Iterable[Any], encoder: Mapping[str, Any]) -> dict
 def missing_values(groups: Iterable[Any]) -> dict[str, int]:
     """Empty values of each column."""
     missing = {name: sum(group[name] for group in groups) for name in NUMERIC}
-    return missing | {name: sum(group["rows"] for group in groups if group[name] is None) for name in CATEGORICAL}
+    return missing | {
+        name: sum(group["rows"] for group in groups if group[name] is None) for name in CATEGORICAL
+    }
 
 
 class Folder:
@@ -316,7 +345,9 @@ def write_outputs(customers: DataFrame, encoder: Mapping[str, Any], destination:
 
     def parquet() -> None:
         table = customers.select(*CUSTOMER, "split")
-        table.write.mode("overwrite").options(**quiet).partitionBy("split").parquet(f"{destination}customers/")
+        table.write.mode("overwrite").options(**quiet).partitionBy("split").parquet(
+            f"{destination}customers/"
+        )
 
     with ThreadPoolExecutor(len(SPLITS) + 1) as pool:
         for job in [pool.submit(parquet), *(pool.submit(encoded, split) for split in SPLITS)]:
@@ -415,7 +446,9 @@ def _check(options: Mapping[str, str], shares: Mapping[str, float]) -> None:
     if options["split"] not in ("hash", "reference"):
         raise ValueError(f"--split is {options['split']!r}, not hash or reference")
     if min(shares.values()) <= 0:
-        raise ValueError(f"--train_share and --validation_share must be above 0 and below 1 together, got {shares}")
+        raise ValueError(
+            f"--train_share and --validation_share must be above 0 and below 1 together, got {shares}"
+        )
     if not options["destination"].endswith("/"):
         raise ValueError(f"--destination {options['destination']!r} must end in /")
 
@@ -441,7 +474,16 @@ def _is_number(text: str) -> bool:
 
 
 if __name__ == "__main__":
-    arguments = ["source", "destination", "split", "seed", "train_share", "validation_share", "database", "table"]
+    arguments = [
+        "source",
+        "destination",
+        "split",
+        "seed",
+        "train_share",
+        "validation_share",
+        "database",
+        "table",
+    ]
     session = SparkSession.builder.appName("churn_etl").getOrCreate()
     session.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     print(json.dumps(run(session, getResolvedOptions(sys.argv, arguments))))

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from problems import InvalidData, Problem, at
+from problems import Problem, at, refusal
 from schema import Form
 
 BLOCK_BYTES = 16 * 1024 * 1024
+MARKS = {
+    b"\xef\xbb\xbf": ("UTF-8", "sed '1s/^\\xEF\\xBB\\xBF//'"),
+    b"\xff\xfe": ("UTF-16", "iconv -f utf-16 -t utf-8"),
+    b"\xfe\xff": ("UTF-16", "iconv -f utf-16 -t utf-8"),
+}
 PROBLEMS = 20  # how many are worth listing
 
 
@@ -27,18 +32,17 @@ class Block:
 
 
 def read(path: Path, size: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Blocks of about `size` bytes, decompressed. Raises InvalidData for what is not text, or not all there."""
+    """Blocks of about `size` bytes, decompressed. Raises InvalidData: no text, or not all of it."""
     line = 1
     rest = b""
     with _open(path) as stream:
         while chunk := _next(stream, size, line + rest.count(b"\n")):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
-            if not newline:
-                if len(rest) > size:
-                    raise InvalidData([Problem(line, None, f"the line is longer than {size:,} bytes: this is no CSV file")])
-                continue
-            yield _checked(lines + newline, line)
-            line += lines.count(b"\n") + 1
+            if newline:
+                yield _checked(lines + newline, line)
+                line += lines.count(b"\n") + 1
+            elif len(rest) > size:
+                raise refusal(f"the line is longer than {size:,} bytes: this is no CSV file", line)
     if rest:
         yield _checked(rest, line)
 
@@ -46,39 +50,40 @@ def read(path: Path, size: int = BLOCK_BYTES) -> Iterator[Block]:
 def _open(path: Path) -> BinaryIO:
     with path.open("rb") as stream:
         compressed = stream.read(2) == b"\x1f\x8b"
-    if compressed != (path.suffix == ".gz"):
-        what = "is gzip-compressed, but its name does not end" if compressed else "is not gzip-compressed, but its name ends"
-        raise InvalidData([Problem(None, None, f"the file {what} in .gz: rename it")])
+    if compressed and path.suffix != ".gz":
+        raise refusal("the file is compressed with gzip, but its name does not end in .gz: rename it")
+    if not compressed and path.suffix == ".gz":
+        raise refusal("the name ends in .gz, but the file is not compressed with gzip: rename it")
     return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
+
+
+def _refuse_mark(data: bytes) -> None:
+    for mark, (encoding, remedy) in MARKS.items():
+        if data.startswith(mark):
+            what = f"the file begins with a byte order mark ({encoding})"
+            raise refusal(f"{what}: save it without one, {remedy} old.csv > new.csv", 1, "1")
 
 
 def _next(stream: BinaryIO, size: int, line: int) -> bytes:
     try:
         return stream.read(size)
     except EOFError:
-        raise InvalidData([Problem(line, None, "the gzip file is truncated here or later: upload it again")]) from None
+        raise refusal("the gzip file is truncated, here or later: upload it again", line) from None
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidData([Problem(line, None, f"the gzip file is damaged here or later ({error})")]) from None
+        raise refusal(f"the gzip file is damaged, here or later ({error}): upload it again", line) from None
 
 
 def _checked(data: bytes, line: int) -> Block:
+    if line == 1:
+        _refuse_mark(data)
     if (nul := data.find(b"\0")) >= 0:
-        place, column = at(data, nul, line)
-        raise InvalidData([Problem(place, column, "a NUL byte: the file is damaged, or it is no text in UTF-8")])
+        raise refusal("a NUL byte: the file is damaged, or it is no text in UTF-8", *at(data, nul, line))
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        place, column = at(data, error.start, line)
-        raise InvalidData(
-            [
-                Problem(
-                    place,
-                    column,
-                    f"byte 0x{data[error.start]:02X} is not UTF-8; if the file is Latin-1: "
-                    "iconv -f latin1 -t utf-8 old.csv > new.csv",
-                )
-            ]
-        ) from None
+        byte = f"byte 0x{data[error.start]:02X} is not UTF-8"
+        remedy = "if the file is in Latin-1, iconv -f latin1 -t utf-8 old.csv > new.csv"
+        raise refusal(f"{byte}; {remedy}", *at(data, error.start, line)) from None
     # Empty lines at the end of a file are harmless, others are not.
     return Block(data.rstrip(b"\r\n"), line)
 

@@ -28,6 +28,11 @@ class InvalidData(ValueError):
         self.problems = list(problems)
 
 
+def refusal(message: str, line: int | None = None, column: str | None = None) -> InvalidData:
+    """The exception for a single problem."""
+    return InvalidData([Problem(line, column, message)])
+
+
 def at(data: bytes, index: int, first_line: int) -> tuple[int, str]:
     """Line and column number of a byte of a block of lines."""
     start = data.rfind(b"\n", 0, index) + 1

@@ -3,7 +3,8 @@
 raw:      21 columns with a header, one line a customer; Larose's telecom data.
 encoded:  70 columns without a header: label, 11 numbers, one-hot groups; what AWS's samples ship.
 
-Both hold the same customers: `NUMERIC` and `CATEGORICAL` are the canonical columns that the ETL makes of either.
+Both hold the same customers: `NUMERIC` and `CATEGORICAL` are the canonical columns that the ETL makes of
+either.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Literal
 MAX_MISSING = 0.05  # share of empty values that a column may have
 MAX_DUPLICATES = 0.01  # share of customers that may occur again; beyond it the file was probably joined twice
 
-STATES = (
-    "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV NY OH OK "
-    "OR PA RI SC SD TN TX UT VA VT WA WI WV WY"
-).split()
+STATES = [
+    "AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS",
+    "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV",
+    "NY", "OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY",
+]  # fmt: skip
 
 # Canonical name -> name in the encoded form; the order is that of the features.
 NUMERIC = {
@@ -46,7 +48,8 @@ CATEGORICAL = {
 class Column:
     """What a value of one column may be.
 
-    `kind`: `number` and `whole` are numbers from `low` to `high`; `text` must match `pattern` as a whole, which
+    `kind`: `number` and `whole` are numbers from `low` to `high`; `text` must match `pattern` as a whole,
+    which
     `meaning` puts into words. `spellings` are the headers it is known by. Only the label may not be missing.
     """
 
@@ -142,10 +145,17 @@ def _encoded() -> Form:
         *(ranges[name] for name in NUMERIC.values()),
     ]
     groups = []
-    values = {"state": STATES, "area_code": ["408", "415", "510"], "intl_plan": ["no", "yes"], "vmail_plan": ["no", "yes"]}
+    values = {
+        "state": STATES,
+        "area_code": ["408", "415", "510"],
+        "intl_plan": ["no", "yes"],
+        "vmail_plan": ["no", "yes"],
+    }
     for canonical, name in CATEGORICAL.items():
         groups.append((name, len(columns), len(columns) + len(values[canonical])))
-        columns += [Column(f"{name}_{value}", "text", pattern="0|1", meaning="0 or 1") for value in values[canonical]]
+        columns += [
+            Column(f"{name}_{value}", "text", pattern="0|1", meaning="0 or 1") for value in values[canonical]
+        ]
     return Form(
         "encoded",
         tuple(columns),

@@ -1,12 +1,13 @@
-"""Raw churn data against the declared schema: a SageMaker processing job that runs before anything is trained.
+"""Raw churn data against the declared schema: a SageMaker processing job that runs before anything is
+trained.
 
     python3 validate.py --input FOLDER --output FOLDER [--max-missing 0.05] [--message FILE]
 
-FOLDER holds one file, plain or gzipped. Writes `report.json` and exits 0; bad data exits 1 with one message: what is
-wrong, where, what to do.
+FOLDER holds one file, plain or gzipped. Writes `report.json` and exits 0; bad data exits 1 with one
+message: what is wrong, where, what to do.
 
-Whole blocks of lines are checked with Arrow, and only a block that fails is read again line by line to say where. So
-memory is flat but for 8 bytes a customer, which find those that occur twice.
+Whole blocks of lines are checked with Arrow, and only a block that fails is read again line by line to say
+where. So memory is flat but for 8 bytes a customer, which find those that occur twice.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import opening
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from problems import InvalidData, Problem, at
+from problems import InvalidData, Problem, refusal
 from pyarrow import csv
 from schema import MAX_DUPLICATES, MAX_MISSING, Form
 
@@ -75,7 +76,9 @@ def _read(path: Path, max_missing: float, report: Report) -> None:
         table = _parse(block, form)
         if table is None or not _holds(table, form):
             problems = blocks.locate(block, form)
-            raise InvalidData(problems or [Problem(block.line, None, "the lines from here on cannot be read as CSV")])
+            raise InvalidData(
+                problems or [Problem(block.line, None, "the lines from here on cannot be read as CSV")]
+            )
         for name, column in zip(table.column_names, table.columns, strict=True):
             if column.null_count:
                 missing[name] += column.null_count
@@ -84,24 +87,28 @@ def _read(path: Path, max_missing: float, report: Report) -> None:
         keys.append(_keys(table, form, report.rows))
         report.rows += len(table)
     if form is None:
-        raise InvalidData([Problem(1, None, "the file is empty: there is neither a header nor a customer")])
+        raise refusal("the file is empty: there is neither a header nor a customer", 1)
     report.missing = {name: count / report.rows for name, count in missing.items()} if report.rows else {}
     report.errors = _judge(report, form, first_missing, max_missing)
     _judge_duplicates(report, form, np.concatenate(keys) if keys else np.empty(0, np.uint64))
 
 
 def _parse(block: blocks.Block, form: Form) -> pa.Table | None:
-    """The block as a table of numbers and text; None when it has lines of another length or text in a number."""
+    """The block as a table of numbers and text; None when it has lines of another length or text in a
+    number."""
     try:
         return csv.read_csv(
             pa.py_buffer(block.data),
             read_options=csv.ReadOptions(
-                column_names=[column.name for column in form.columns], block_size=len(block.data) + 1, use_threads=True
+                column_names=[column.name for column in form.columns],
+                block_size=len(block.data) + 1,
+                use_threads=True,
             ),
             parse_options=csv.ParseOptions(newlines_in_values=False, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
                 column_types={
-                    column.name: pa.string() if column.kind == "text" else pa.float64() for column in form.columns
+                    column.name: pa.string() if column.kind == "text" else pa.float64()
+                    for column in form.columns
                 },
                 null_values=[""],
                 strings_can_be_null=True,
@@ -132,7 +139,8 @@ def _holds(table: pa.Table, form: Form) -> bool:
 
 
 def _keys(table: pa.Table, form: Form, row: int) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of who each customer is; one who is not wholly known is nobody else. `row` is that of the first."""
+    """A 64-bit hash of who each customer is; one who is not wholly known is nobody else. `row` is that of
+    the first."""
     identity = table.select(list(form.identity)).to_pandas()
     keys = pd.util.hash_pandas_object(identity, index=False).to_numpy()
     unknown = identity.isna().to_numpy().any(axis=1)
@@ -149,7 +157,8 @@ def _judge(report: Report, form: Form, first_missing: dict[str, int], max_missin
         Problem(
             first_missing[name],
             name,
-            f"{share:.1%} of the values are missing, more than the {max_missing:.1%} allowed; the first one is here",
+            f"{share:.1%} of the values are missing, more than the {max_missing:.1%} allowed; the "
+            "first one is here",
         )
         for name, share in report.missing.items()
         if share > max_missing
@@ -165,14 +174,16 @@ def _judge(report: Report, form: Form, first_missing: dict[str, int], max_missin
             Problem(
                 None,
                 label,
-                f"all {report.rows} customers have the label {only}: with one class only there is nothing to learn",
+                f"all {report.rows} customers have the label {only}: with one class only there is "
+                "nothing to learn",
             )
         )
     return problems
 
 
 def _judge_duplicates(report: Report, form: Form, keys: npt.NDArray[np.uint64]) -> None:
-    """Count customers that occur again. A few are a warning (the hash split keeps them together), many an error."""
+    """Count customers that occur again. A few are a warning (the hash split keeps them together), many an
+    error."""
     report.duplicates = len(keys) - len(np.unique(keys))
     if not report.duplicates:
         return
@@ -188,7 +199,8 @@ def _judge_duplicates(report: Report, form: Form, keys: npt.NDArray[np.uint64]) 
         Problem(
             second + 1 + form.header,
             None,
-            f"{text}, more than the {MAX_DUPLICATES:.0%} allowed; the first is line {again + 1 + form.header} again. "
+            f"{text}, more than the {MAX_DUPLICATES:.0%} allowed; the first is line "
+            f"{again + 1 + form.header} again. "
             "Was the file joined with itself?",
         )
     )
@@ -199,7 +211,7 @@ def find_file(folder: Path) -> Path:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(files) != 1:
         names = ", ".join(path.name for path in files[:5]) or "none"
-        raise InvalidData([Problem(None, None, f"the input must be exactly one file, there are {len(files)}: {names}")])
+        raise refusal(f"the input must be exactly one file, there are {len(files)}: {names}")
     return files[0]
 
 
@@ -222,7 +234,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check raw churn data against the declared schema.")
     parser.add_argument("--input", type=Path, required=True, help="folder that holds exactly one file")
     parser.add_argument("--output", type=Path, required=True, help="folder for report.json")
-    parser.add_argument("--max-missing", type=float, default=MAX_MISSING, help="share of empty values allowed")
+    parser.add_argument(
+        "--max-missing", type=float, default=MAX_MISSING, help="share of empty values allowed"
+    )
     parser.add_argument("--message", type=Path, help="file for the error message (SageMaker's ExitMessage)")
     options = parser.parse_args(arguments)
     try:

@@ -100,7 +100,8 @@ class JobLogs(Protocol):
         stream: str,
         lines: Iterable[tuple[int, str]],
         position: tuple[str, int] | None = None,
-    ) -> None: ...
+        /,
+    ) -> object: ...
 
     def position(self, source: str) -> int: ...
 

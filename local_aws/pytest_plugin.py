@@ -1,8 +1,8 @@
 """Fixtures that run a local AWS of their own: `local_aws` for the session, `new_local_aws` to stop and kill.
 
 Standard library and pytest only, so that tests of every environment can use it: the server is a process of
-the local-aws environment, whatever interpreter runs the tests. LOCAL_AWS_PYTHON and LOCAL_AWS_JOBS_PYTHON name
-other interpreters.
+the local-aws environment, whatever interpreter runs the tests. LOCAL_AWS_PYTHON and LOCAL_AWS_JOBS_PYTHON
+name other interpreters.
 """
 
 from __future__ import annotations

@@ -105,8 +105,9 @@ class LogEvents:
                 stored.append(Event(int(cursor.lastrowid or 0), name, timestamp, now, message))
             times = [timestamp for timestamp, _ in events]
             connection.execute(
-                "UPDATE streams SET first = min(ifnull(first, :first), :first), last = max(ifnull(last, :last), "
-                ":last), ingested = :now, bytes = bytes + :bytes WHERE id = :stream",
+                "UPDATE streams SET first = min(ifnull(first, :first), :first), "
+                "last = max(ifnull(last, :last), :last), ingested = :now, bytes = bytes + :bytes "
+                "WHERE id = :stream",
                 {
                     "first": min(times),
                     "last": max(times),

@@ -1,4 +1,4 @@
-"""A supervisor with a store for its logs, for tests; run as a program, one that is killed once its job prints."""
+"""A supervisor with a store for its logs, for tests; as a program: one that is killed once its job prints."""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ def test_tabs_are_stored_as_cloudwatch_shows_them_and_given_to_on_line(home: Hom
 
 
 def test_lines_without_an_end_long_lines_and_bytes_that_are_no_text(home: Home) -> None:
-    code = "import sys; w=sys.stdout.buffer.write; w(b'x'*600_000 + b'\\n'); w(b'\\xff caf\\xc3\\xa9\\r\\n'); w(b'end')"
+    code = "import sys; w=sys.stdout.buffer.write;"
+    code += "w(b'x'*600_000 + b'\\n'); w(b'\\xff caf\\xc3\\xa9\\r\\n'); w(b'end')"
     run(home, home.job(code))
     *parts, broken, last = home.lines()
     assert "".join(parts) == "x" * 600_000
@@ -85,12 +86,14 @@ def test_lines_without_an_end_long_lines_and_bytes_that_are_no_text(home: Home) 
 
 
 def test_a_job_past_its_time_is_stopped(home: Home) -> None:
-    end = run(home, home.job("import time; print('begun', flush=True); time.sleep(60)", timeout_seconds=0.5))
+    code = "import time; print('begun', flush=True); time.sleep(60)"
+    end = run(home, home.job(code, timeout_seconds=1.5))
     assert (end.code, end.reason, end.last_line) == (-signal.SIGTERM, "timed_out", "begun")
 
 
 def test_a_job_that_ignores_sigterm_is_killed_after_its_grace(home: Home) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    code += "print('deaf', flush=True); time.sleep(60)"
     ending = Ending()
     home.supervisor.start(home.job(code, grace_seconds=0.3), ending)
     until(home.lines)
@@ -121,14 +124,14 @@ def test_a_stop_right_after_the_start(home: Home) -> None:
 
 GRANDCHILD = (
     "import subprocess, sys, time\n"
-    "code = 'import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)'\n"
+    "code = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
     "child = subprocess.Popen([sys.executable, '-c', code], start_new_session=True)\n"
 )
 
 
 def test_a_grandchild_in_a_session_of_its_own_does_not_outlive_a_stopped_job(home: Home) -> None:
     ending = Ending()
-    home.supervisor.start(home.job(GRANDCHILD.replace("os.setsid(); ", "") + "time.sleep(600)"), ending)
+    home.supervisor.start(home.job(GRANDCHILD + "time.sleep(600)"), ending)
     pid = int(until(home.lines)[0])
     home.supervisor.stop("training/one")
     assert ending.wait().reason == "stopped"
@@ -136,7 +139,7 @@ def test_a_grandchild_in_a_session_of_its_own_does_not_outlive_a_stopped_job(hom
 
 
 def test_a_grandchild_does_not_outlive_a_job_that_ends(home: Home) -> None:
-    code = GRANDCHILD.replace("os.setsid(); ", "") + "time.sleep(0.5)"
+    code = GRANDCHILD + "time.sleep(0.5)"
     end = run(home, home.job(code))
     assert end.code == 0
     assert is_gone(int(home.lines()[0]))
@@ -144,7 +147,8 @@ def test_a_grandchild_does_not_outlive_a_job_that_ends(home: Home) -> None:
 
 def test_the_environment_of_a_job_is_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_SERVER", "1")
-    code = "import os; print(sorted(k for k in os.environ if k.startswith(('SECRET', 'AWS', 'SM_', 'PYTHONUN'))))"
+    names = "('SECRET', 'AWS', 'SM_', 'PYTHONUN')"
+    code = f"import os; print(sorted(name for name in os.environ if name.startswith({names})))"
     run(home, home.job(code, env={"SM_HP_ETA": "0.2"}))
     assert home.lines() == [
         "['AWS_EC2_METADATA_DISABLED', 'AWS_ENDPOINT_URL', 'PYTHONUNBUFFERED', 'SM_HP_ETA']"
@@ -166,10 +170,8 @@ def test_the_list_shows_processor_and_memory(home: Home) -> None:
     ending = Ending()
     home.supervisor.start(home.job("print('up', flush=True)\nwhile True: pass"), ending)
     until(home.lines)
-    time.sleep(0.3)
-    (row,) = home.supervisor.list()
+    row = until(lambda: next((row for row in home.supervisor.list() if row.cpu > 5), None))
     assert (row.id, row.log_stream) == ("training/one", "training/one/algo-1")
-    assert row.cpu > 10
     assert row.rss > 5_000_000
     assert os.getpriority(os.PRIO_PROCESS, psutil.Process(row.pid).children()[0].pid) > os.getpriority(
         os.PRIO_PROCESS, 0

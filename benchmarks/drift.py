@@ -230,7 +230,7 @@ DRIFTS: dict[int, list[tuple[str, str, Drift]]] = {
         ("data", "30 % of the customers move to one state", new_state),
         ("data", "Eve Mins broken upstream (all 0)", broken_column),
         ("model", "concept: light daytime users leave instead of heavy ones", concept),
-        ("bias", "40 points more voice-mail customers leave", unfair(0.40)),
+        ("bias", "50 points more voice-mail customers leave", unfair(0.50)),
         ("attribution", "the strongest feature (Day Mins) goes constant", constant_minutes),
     ],
     2000: [

@@ -4,9 +4,12 @@ Container contract of ``sagemaker-model-monitor-analyzer``: everything comes fro
 rest is ``run`` on plain values. With ``baseline_constraints`` it judges a window, without it suggests a
 baseline.
 
-Settings of ours, all optional: ``constraint_tolerance`` (standard errors, model quality; 0 is the managed
-behaviour), ``window_alarm_rate`` (data quality, see ``drift``), ``expected_window_rows``, ``mangled_rows``
-(``name`` or ``count``), ``model_version`` (a baseline of another version fails), ``seed``.
+Settings of ours, all optional:
+
+* model quality: ``constraint_tolerance`` (standard errors; 0 is the managed behaviour), ``expected_window_rows``;
+* data quality: ``window_alarm_rate`` (see ``drift``), ``mangled_rows`` (``name`` or ``count``);
+* both: ``model_version`` (a baseline of another version fails), ``seed``;
+* the report page: ``metric_history`` and ``merge_report`` (paths of JSON files).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import checks, data_quality, model_constraints, model_quality
+from . import checks, data_quality, model_constraints, model_quality, report_page
 from .answers import Attributes, read_answers
 from .profile import profile
 from .publish import Report, stamped
@@ -55,6 +58,8 @@ class Settings:
     group_mangled_rows: bool = True
     model_version: str = ""
     seed: int = 7
+    history: Path | None = None
+    merge_report: Path | None = None
     locations: Locations = field(default_factory=Locations)
 
 
@@ -98,6 +103,8 @@ def settings_from(env: Mapping[str, str], base: Path) -> Settings:
         group_mangled_rows=env.get("mangled_rows", "name") == "name",
         model_version=env.get("model_version", ""),
         seed=int(env.get("seed", "7")),
+        history=_path(env, "metric_history", base),
+        merge_report=_path(env, "merge_report", base),
         locations=Locations.of_job(base),
     )
 
@@ -151,11 +158,12 @@ def _data_quality(
     )
     emit = settings.publish_metrics and _emits(constraints)
     entries = data_quality.metrics_of(report, distances) if emit else []
-    return Report(files, violations, metrics=_stamped(settings, entries, clock))
+    html = _page(settings, "data", report, violations, statistics, constraints)
+    return Report(files, violations, metrics=_stamped(settings, entries, clock), pages={"report.html": html})
 
 
 def _model_quality(
-    settings: Settings, constraints: Json | None, _statistics: Json | None, clock: Callable[[], datetime]
+    settings: Settings, constraints: Json | None, statistics: Json | None, clock: Callable[[], datetime]
 ) -> Report:
     dataset = Dataset(
         settings.source, settings.format, settings.header, locations=settings.locations,
@@ -195,8 +203,37 @@ def _model_quality(
         for name, body in report[f"{section}_metrics"].items()
         if isinstance(body.get("value"), float) and name not in model_constraints.UNCONSTRAINED
     ]
-    return Report(
-        files, violations, metrics=_stamped(settings, entries if settings.publish_metrics else [], clock)
+    lines = _stamped(settings, entries if settings.publish_metrics else [], clock)
+    html = _page(settings, "model", report, violations, statistics, constraints)
+    return Report(files, violations, metrics=lines, pages={"report.html": html})
+
+
+def _page(
+    settings: Settings,
+    kind: str,
+    report: Json,
+    violations: list[Json],
+    statistics: Json | None,
+    constraints: Json,
+) -> str:
+    merged = json.loads(settings.merge_report.read_text()) if settings.merge_report else {}
+    facts = {
+        "endpoint": settings.endpoint,
+        "schedule": settings.schedule,
+        "window": f"{settings.start} to {settings.end}" if settings.start else "",
+        "model version": settings.model_version,
+        "records analysed": f"{report['dataset']['item_count']:,}",
+        "records waiting for a label": f"{merged['waiting']:,}" if merged else "",
+        "labels without a request": f"{merged['labels_without_capture']:,}" if merged else "",
+    }
+    return report_page.page(
+        kind,
+        facts,
+        {"statistics.json": report},
+        violations,
+        baseline=statistics,
+        constraints=constraints,
+        history=json.loads(settings.history.read_text()) if settings.history else [],
     )
 
 

@@ -2,9 +2,9 @@
 
 Values are ``smclarify``'s. A window of a few hundred customers makes every one of them jump, so drift is
 judged with the normal bootstrap interval that AWS documents: a violation needs the interval around the
-window's value to lie wholly farther from neutral than the baseline. The interval needs a standard error; all
-metrics but the flip test are functions of counts by (group, facet, label, prediction), so the bootstrap draws
-counts, not rows.
+window's value to lie wholly farther from neutral than the baseline's. The interval needs a standard error;
+all metrics but the flip test are functions of counts by (group, facet, label, prediction), so the bootstrap
+draws counts, not rows.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ def _worse(metric: Json, known: Json, level: float | None) -> bool:
         return now > before
     if "standard_error" not in metric or not math.isfinite(now) or not math.isfinite(before):
         return False  # no interval, no verdict: the value is in the report
-    # Every window meets the same baseline, so an unlucky one must not make them all alarm: its interval counts in
-    # full, and the two intervals must not touch.
+    # Every window meets the same baseline, so an unlucky one must not make them all alarm: its interval
+    # counts in full, and the two intervals must not touch.
     error = metric["standard_error"] + known.get("standard_error", 0.0)
     return now + float(special.ndtri(level)) * error > before
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from . import attribution, bias
+from . import attribution, bias, report_page
 from .attribution import Predict
 from .capture import check_encodings, csv_rows, in_window, read_requests
 from .predictor import predictor
@@ -159,6 +159,7 @@ def _judged(analysis: Json, env: Mapping[str, str], base: Path, refusals: Refusa
     time = env.get("metric_time") or env.get("start_time") or ""
     metrics = stamped(entries, time, dimensions) if env.get("publish_cloudwatch_metrics") == "Enabled" else []
     violations: list[Json] = []
+    baseline: Json | None = None
     if env.get("baseline_constraints"):
         path = rebase(env["baseline_constraints"], base)
         path = next(iter(sorted(path.glob("*.json"))), path) if path.is_dir() else path
@@ -179,8 +180,16 @@ def _judged(analysis: Json, env: Mapping[str, str], base: Path, refusals: Refusa
                 "description": f"{refusals.sentence()}.",
             }
         )
+    facts = {
+        "endpoint": env.get("sagemaker_endpoint_name", ""),
+        "schedule": env.get("sagemaker_monitoring_schedule_name", ""),
+        "window": f"{env['start_time']} to {env.get('end_time')}" if env.get("start_time") else "",
+    }
     files = {"analysis.json": analysis}
-    return Report(files, violations or None, violations_version="1.0", metrics=metrics)
+    html = report_page.page("clarify", facts, files, violations, baseline=baseline)
+    return Report(
+        files, violations or None, violations_version="1.0", metrics=metrics, pages={"report.html": html}
+    )
 
 
 def _config(folder: Path) -> Json:

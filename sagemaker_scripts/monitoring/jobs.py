@@ -14,22 +14,22 @@ BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
 
 
 def analyzer(env: Mapping[str, str], base: Path) -> None:
-    from . import analyzer as job
+    from .analyzer import run, settings_from
 
-    settings = job.settings_from(env, base)
-    publish.publish(job.run(settings), settings.output, base)
+    settings = settings_from(env, base)
+    publish.publish(run(settings), settings.output, base)
 
 
 def merger(env: Mapping[str, str], base: Path) -> None:
-    from . import merge
+    from .merge import job
 
-    merge.job(env, base)
+    job(env, base)
 
 
 def clarify(env: Mapping[str, str], base: Path) -> None:
-    from . import clarify as job
+    from .clarify import job
 
-    job.job(env, base)
+    job(env, base)
 
 
 JOBS: dict[str, Callable[[Mapping[str, str], Path], None]] = {

@@ -67,11 +67,12 @@ def statistics_of(answers: Answers, *, seed: int = 7, extra: Json | None = None)
         body = {"confusion_matrix": confusion(answers)} | body
     if answers.scores is not None:
         body |= curves(answers)
-    return {
+    report = {
         "version": 0.0,
         "dataset": {"item_count": len(answers)} | (extra or {}),
         f"{SECTION[answers.problem]}_metrics": body,
     }
+    return report if answers.scores is None else report | {"calibration": calibration(answers)}
 
 
 def metrics(answers: Answers) -> dict[str, float]:

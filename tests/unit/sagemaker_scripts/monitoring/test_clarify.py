@@ -96,7 +96,7 @@ def baseline_job(job, endpoint):
 
 def test_bias_baseline_is_analysis_json_alone(baseline_job, job, endpoint):
     assert baseline_job(BIAS) == 0
-    assert job.outputs == ["analysis.json"]
+    assert job.outputs == ["analysis.json", "report.html"]
     analysis = job.output("analysis.json")
     (entry,) = analysis["post_training_bias_metrics"]["facets"]["Plan"]
     found = {metric["name"]: metric["value"] for metric in entry["metrics"]}
@@ -172,7 +172,7 @@ def window(job, capture, endpoint, baseline_job):
 
 def test_bias_window_without_drift_has_no_violations_file(window, job, endpoint):
     assert window(BIAS, table(seed=9), MERGED) == 0
-    assert job.outputs == ["analysis.json"]
+    assert job.outputs == ["analysis.json", "report.html"]
     assert job.message.startswith("Completed: ")
     assert len(endpoint.calls) == 1, (
         "predictions of the window were captured; only the baseline asked the endpoint"
@@ -196,7 +196,7 @@ def test_bias_window_with_drift(window, job):
 def test_attribution_window(window, job):
     rows = table(60, seed=9)
     assert window(SHAP, rows, CAPTURE) == 0
-    assert job.outputs == ["analysis.json"]
+    assert job.outputs == ["analysis.json", "report.html"]
     names = {m["MetricName"] for m in job.metrics}
     assert names == {"feature_Mins", "feature_Calls", "feature_Plan", "ExpectedValue"}
 

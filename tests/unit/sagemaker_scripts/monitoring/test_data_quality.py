@@ -163,7 +163,12 @@ def test_types_are_inferred_as_deequ_does(tmp_path, cells, kind):
 def test_undrifted_window_has_no_violation(window, traffic, job):
     assert window(traffic(400)) == 0
     assert job.message == "Completed: Job completed successfully with no violations."
-    assert job.outputs == ["constraint_violations.json", "constraints.json", "statistics.json"]
+    assert job.outputs == [
+        "constraint_violations.json",
+        "constraints.json",
+        "report.html",
+        "statistics.json",
+    ]
     assert job.output("constraint_violations.json") == {"violations": []}
     names = {metric["MetricName"] for metric in job.metrics}
     assert {"feature_data_Day Mins", "feature_non_null_Plan", "feature_baseline_drift_Calls"} <= names

@@ -1,0 +1,161 @@
+"""One query from text to result files.
+
+Request: `{"id", "sql", "database", "parameters", "folder"}`. Answer: `{"kind", "files", "scanned", "rows",
+"update_count", "manifest"}`; `files` are names in `folder` that belong at the query's output location.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from local_aws.services.athena.engine import (
+    ddl,
+    partitions,
+    relations,
+    results,
+    statements,
+    translate,
+    types,
+    write,
+)
+from local_aws.services.athena.engine.ddl import CatalogClient
+from local_aws.services.athena.engine.errors import QueryError, from_duckdb
+
+_THREADS = 2
+_MEMORY = "2GB"
+
+
+def run(request: dict[str, Any], catalog: CatalogClient) -> dict[str, Any]:
+    """Execute a query. Raises QueryError or duckdb.Error."""
+    statement = statements.read(with_parameters(request["sql"], request.get("parameters") or []))
+    folder, database = Path(request["folder"]), request.get("database")
+    if isinstance(statement, statements.Catalog):
+        arguments = dict(statement.arguments)
+        if statement.operation == "show_tables":
+            arguments["database_name"] = arguments.pop("database")
+        answer = getattr(ddl, statement.operation)(catalog, database, **arguments)
+        return _text_result(request["id"], folder, statement.kind, answer)
+    if isinstance(statement, statements.CreateTable):
+        schema, _ = ddl.qualified(statement.name, database)
+        catalog("create_table", database=schema, table=statement.table, exists_ok=statement.exists_ok)
+        return _text_result(request["id"], folder, statement.kind, None)
+    with tempfile.TemporaryDirectory(dir=folder) as spill, _connect(spill) as connection:
+        translated, scanned = prepare(connection, statement.query, database, catalog)
+        if isinstance(statement, statements.Select):
+            return _select(connection, translated, request["id"], folder, scanned)
+        answer = write.run(connection, statement, translated, database, catalog, request["id"], folder)
+        return {"scanned": scanned, "kind": statement.kind, **answer}
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection, query: exp.Query, database: str | None, catalog: CatalogClient
+) -> tuple[translate.Translated, int]:
+    """Translate a query and make the tables that it reads; returns the translation and the bytes that it scans."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for table, schema, name in translate.tables(query, database):
+        if (schema, name) not in found:
+            metadata = catalog("get_table", database=schema, name=name)
+            if metadata is None:
+                where = translate.place(table)
+                raise QueryError(
+                    "TABLE_NOT_FOUND", f"{where}Table 'awsdatacatalog.{schema}.{name}' does not exist"
+                )
+            found[schema, name] = metadata
+    columns: dict[str, dict[str, dict[str, str]]] = {}
+    for (schema, name), metadata in found.items():
+        listed = [*metadata["columns"], *metadata["partition_keys"]]
+        columns.setdefault(schema, {})[name] = {column["name"].lower(): column["type"] for column in listed}
+    translated = translate.translate(query, database, columns)
+    scanned = 0
+    for key, metadata in found.items():
+        form = relations.format_of(metadata)
+        chosen = partitions.choose(connection, metadata, translated.filters.get(key), catalog)
+        relations.create_view(connection, metadata, chosen)
+        files = [file for _, group in chosen for file in group]
+        scanned += relations.bytes_scanned(connection, form, files, translated.used.get(key, set()))
+    return translated, scanned
+
+
+def with_parameters(sql: str, parameters: list[str]) -> str:
+    """Put ExecutionParameters, which are SQL literals, in place of the `?`. Raises QueryError."""
+    if not parameters:
+        return sql
+    tree = translate.parse(sql)
+    holes = [node for node in tree.find_all(exp.Placeholder, bfs=False) if not node.name]
+    if len(holes) != len(parameters):
+        raise QueryError(
+            "INVALID_PARAMETER_USAGE",
+            f"Incorrect number of parameters: expected {len(holes)} but found {len(parameters)}",
+        )
+    for hole, text in zip(holes, parameters, strict=True):
+        value = translate.parse(text)
+        plain = value.this if isinstance(value, exp.Neg | exp.Cast) else value
+        if not isinstance(plain, exp.Literal | exp.Boolean | exp.Null):
+            raise QueryError("INVALID_PARAMETER_USAGE", f"parameter {text!r} is not a literal")
+        hole.replace(value)
+    return tree.sql("athena")
+
+
+@cache
+def _macros() -> list[str]:
+    text = Path(__file__).with_name("macros.sql").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [statement for statement in "\n".join(lines).split(";\n") if statement.strip()]
+
+
+def _connect(spill: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        config={
+            "threads": _THREADS,
+            "memory_limit": _MEMORY,
+            "temp_directory": spill,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    for macro in _macros():
+        connection.execute(macro)
+    return connection
+
+
+def _select(
+    connection: duckdb.DuckDBPyConnection,
+    translated: translate.Translated,
+    query_id: str,
+    folder: Path,
+    scanned: int,
+) -> dict[str, Any]:
+    try:
+        cursor = connection.execute(translated.sql)
+        columns = describe(cursor, translated.columns)
+        rows = results.write_csv(folder / f"{query_id}.csv", columns, results.batches(cursor))
+    except duckdb.Error as error:
+        raise from_duckdb(error) from error
+    results.write_metadata(folder / f"{query_id}.csv.metadata", columns, None)
+    files = [f"{query_id}.csv", f"{query_id}.csv.metadata"]
+    return {"kind": "DML", "files": files, "scanned": scanned, "rows": rows}
+
+
+def describe(cursor: Any, names: list[str]) -> list[dict[str, Any]]:
+    """The result's columns as ColumnInfo, with the query's own names."""
+    kinds = [types.trino_name(column[1]) for column in cursor.description]
+    return [types.column_info(name, kind) for name, kind in zip(names, kinds, strict=True)]
+
+
+def _text_result(query_id: str, folder: Path, kind: str, answer: ddl.Answer) -> dict[str, Any]:
+    names, rows = answer or ([], [])
+    (folder / f"{query_id}.txt").write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    columns = [types.column_info(name, "varchar") for name in "\t".join(names).split("\t") if name]
+    results.write_metadata(folder / f"{query_id}.txt.metadata", columns, None)
+    return {
+        "kind": kind,
+        "files": [f"{query_id}.txt", f"{query_id}.txt.metadata"],
+        "scanned": 0,
+        "rows": len(rows),
+    }

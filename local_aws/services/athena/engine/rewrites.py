@@ -1,0 +1,452 @@
+"""The rewriting itself: each node of the typed tree becomes what computes the same in DuckDB."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from local_aws.services.athena.engine import casts, times
+from local_aws.services.athena.engine.errors import QueryError
+from local_aws.services.athena.engine.functions import NAMED, TYPED
+from local_aws.services.athena.engine.typing_rules import (
+    INTEGERS,
+    decimal,
+    decimal_of,
+    is_numeric,
+    is_unknown,
+    kind_of,
+)
+
+_T = exp.DType
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
+_FORMAT = re.compile(r"%(?P<flags>[-0+ ]*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>.)")
+
+
+def apply(tree: exp.Expr) -> exp.Expr:
+    """Rewrite bottom-up, so that every rule sees rewritten arguments with their Trino types."""
+    for node in reversed(list(tree.walk(bfs=True))):
+        rule = _rule_for(node)
+        new = rule(node) if rule else None
+        if new is not None and new is not node:
+            new._type = node._type
+            if node is tree:
+                tree = new
+            else:
+                node.replace(new)
+    return tree
+
+
+def call(name: str, *arguments: exp.Expr | str | None) -> exp.Anonymous:
+    """A call of a DuckDB function or macro."""
+    parts = [
+        part.copy() if isinstance(part, exp.Expr) else exp.maybe_parse(part, dialect="duckdb")
+        for part in arguments
+        if part is not None
+    ]
+    return exp.Anonymous(this=name, expressions=parts)
+
+
+def _rule_for(node: exp.Expr) -> Callable[[Any], exp.Expr | None] | None:
+    special = _SPECIAL.get(type(node))
+    if special:
+        return special
+    if isinstance(node, _COMPARISONS):
+        return _comparison
+    known = TYPED.get(type(node))
+    if known and known.call:
+        return _by_table
+    return None
+
+
+def _by_table(node: exp.Expr) -> exp.Expr:
+    known = TYPED[type(node)]
+    arguments: list[exp.Expr] = []
+    for key in known.keys:
+        value = node.args.get(key)
+        arguments.extend(value if isinstance(value, list) else [value] if isinstance(value, exp.Expr) else [])
+    given = [
+        key
+        for key, value in node.args.items()
+        if key not in known.keys and (isinstance(value, exp.Expr) or (isinstance(value, list) and value))
+    ]
+    if given:
+        raise QueryError(
+            "NOT_SUPPORTED",
+            f"function {node.sql_name().lower()} with argument {given[0]!r} is not computed by local AWS",
+        )
+    return call(known.call or "", *arguments)
+
+
+def _anonymous(node: exp.Anonymous) -> exp.Expr | None:
+    name = str(node.this).lower()
+    arguments = node.expressions
+    if name.startswith("t_") or name not in NAMED:
+        if name == "t_subscript" and kind_of(arguments[0]).is_type(_T.MAP):
+            return call("t_map_subscript", *arguments)
+        if name == "t_element_at" and kind_of(arguments[0]).is_type(_T.MAP):
+            return call("t_map_element", *arguments)
+        return None
+    if name == "e":
+        return call("exp", exp.Literal.number(1))
+    if name in ("nan", "infinity"):
+        return exp.cast(exp.Literal.string(name), _T.DOUBLE)
+    if name in ("any_match", "all_match", "none_match"):
+        return call(f"t_{name.split('_')[0]}", call("list_transform", *arguments))
+    if name == "map_agg":
+        return call("map", call("list", arguments[0]), call("list", arguments[1]))
+    if name == "to_iso8601":
+        return times.to_iso8601(node)
+    known = NAMED[name]
+    return call(known.call, *arguments) if known.call else None
+
+
+def _divide(node: exp.Div) -> exp.Expr:
+    left, right = kind_of(node.left), kind_of(node.right)
+    if not (is_numeric(left) and is_numeric(right)):
+        raise _untyped(node, "/", left, right)
+    if left.this in INTEGERS and right.this in INTEGERS:
+        return exp.IntDiv(this=_wrapped(node.left), expression=_wrapped(node.right))
+    if {left.this, right.this} & {_T.DOUBLE, _T.FLOAT}:
+        return call("t_div", node.left, node.right)
+    return decimal_division(node.left, left, node.right, right)
+
+
+def decimal_division(
+    left: exp.Expr, left_kind: exp.DataType, right: exp.Expr, right_kind: exp.DataType
+) -> exp.Expr:
+    """Exact, rounded half up, with Trino's precision and scale: over whole numbers of the last digit."""
+    (p1, s1), (p2, s2) = decimal_of(left_kind), decimal_of(right_kind)
+    scale = max(s1, s2)
+    precision = min(38, p1 + s2 + max(0, s2 - s1))
+    shift = scale - s1 + s2
+    numerator = f"CAST(({left.sql('duckdb')}) * {_power(s1)} AS HUGEINT) * {_power(shift)}"
+    denominator = f"CAST(({right.sql('duckdb')}) * {_power(s2)} AS HUGEINT)"
+    unit = "1" if scale == 0 else f"0.{'0' * (scale - 1)}1"
+    quotient = call("t_half_up", numerator, denominator).sql("duckdb")
+    return exp.maybe_parse(
+        f"CAST(CAST({quotient} AS DECIMAL({precision}, 0)) * {unit} AS DECIMAL({precision}, {scale}))",
+        dialect="duckdb",
+    )
+
+
+def _power(exponent: int) -> str:
+    return "1" + "0" * exponent
+
+
+def _wrapped(node: exp.Expr) -> exp.Expr:
+    return exp.paren(node.copy()) if isinstance(node, exp.Binary) else node.copy()
+
+
+def _add_or_subtract(node: exp.Binary) -> exp.Expr | None:
+    left, right = kind_of(node.left), kind_of(node.right)
+    if _T.VARCHAR in (left.this, right.this):
+        raise _untyped(node, "+" if isinstance(node, exp.Add) else "-", left, right)
+    return times.arithmetic(node, left, right)
+
+
+def _multiply(node: exp.Binary) -> exp.Expr | None:
+    left, right = kind_of(node.left), kind_of(node.right)
+    if _T.VARCHAR in (left.this, right.this):
+        raise _untyped(node, "*" if isinstance(node, exp.Mul) else "%", left, right)
+    return None
+
+
+def _comparison(node: exp.Binary) -> None:
+    _same_family(node, kind_of(node.left), kind_of(node.right))
+
+
+def _between(node: exp.Between) -> None:
+    for bound in (node.args["low"], node.args["high"]):
+        _same_family(node, kind_of(node.this), kind_of(bound))
+
+
+def _in(node: exp.In) -> None:
+    for value in node.expressions:
+        _same_family(node, kind_of(node.this), kind_of(value))
+
+
+def _family(kind: exp.DataType) -> str | None:
+    if is_numeric(kind):
+        return "number"
+    if kind.is_type(*exp.DataType.TEXT_TYPES):
+        return "text"
+    if kind.this in (_T.DATE, _T.TIMESTAMP, _T.TIMESTAMPTZ):
+        return "moment"
+    return "boolean" if kind.this == _T.BOOLEAN else None
+
+
+def _same_family(node: exp.Expr, left: exp.DataType, right: exp.DataType) -> None:
+    families = {_family(left), _family(right)} - {None}
+    if len(families) > 1:
+        raise _untyped(node, _OPERATORS.get(type(node), "="), left, right)
+
+
+_OPERATORS = {
+    exp.NEQ: "<>",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.Between: "BETWEEN",
+    exp.In: "IN",
+}
+
+
+def _untyped(node: exp.Expr, operator: str, left: exp.DataType, right: exp.DataType) -> QueryError:
+    if is_unknown(left) or is_unknown(right):
+        return QueryError(
+            "NOT_SUPPORTED",
+            f"local AWS cannot tell the types of {node.sql('trino')!r}, on which its value depends: add a CAST",
+        )
+    return QueryError(
+        "TYPE_MISMATCH",
+        f"Cannot apply operator: {casts.name(left)} {operator} {casts.name(right)} in {node.sql('trino')!r}",
+    )
+
+
+def _sum(node: exp.Sum) -> exp.Expr | None:
+    if kind_of(node.this).this in INTEGERS:
+        return _outside(node, lambda whole: exp.cast(whole, "BIGINT", dialect="duckdb"))
+    if kind_of(node.this).is_type(_T.FLOAT):
+        return _outside(node, lambda whole: exp.cast(whole, "FLOAT", dialect="duckdb"))
+    return None
+
+
+def _avg(node: exp.Avg) -> exp.Expr | None:
+    kind = kind_of(node.this)
+    if kind.is_type(_T.FLOAT):
+        return _outside(node, lambda whole: exp.cast(whole, "FLOAT", dialect="duckdb"))
+    if not kind.is_type(_T.DECIMAL):
+        return None
+    total = decimal(38, decimal_of(kind)[1])
+
+    def mean(whole: exp.Expr) -> exp.Expr:
+        sums, counts = (_with_aggregate(whole, cls) for cls in (exp.Sum, exp.Count))
+        return exp.cast(
+            decimal_division(sums, total, counts, exp.DataType.build("BIGINT")),
+            kind.sql("duckdb"),
+            dialect="duckdb",
+        )
+
+    return _outside(node, mean)
+
+
+def _with_aggregate(whole: exp.Expr, cls: type[exp.Expr]) -> exp.Expr:
+    copy = whole.copy()
+    average = copy.find(exp.Avg)
+    changed = cls(this=average.this.copy()) if average else copy
+    if average is copy:
+        return changed
+    if average:
+        average.replace(changed)
+    return copy
+
+
+def _outside(node: exp.Expr, wrap: Callable[[exp.Expr], exp.Expr]) -> exp.Expr | None:
+    """Apply `wrap` around an aggregate together with its FILTER and OVER, which cannot follow a cast."""
+    top = node
+    while isinstance(top.parent, exp.Filter | exp.Window | exp.IgnoreNulls) and top.parent.this is top:
+        top = top.parent
+    new = wrap(top.copy())
+    new._type = node._type
+    if top is node:
+        return new
+    top.replace(new)
+    return None
+
+
+def _round(node: exp.Round) -> exp.Expr:
+    kind, decimals = kind_of(node.this), node.args.get("decimals")
+    rounded = call("round", node.this, decimals)
+    if kind.is_type(_T.DECIMAL):
+        return exp.cast(rounded, kind_of(node).sql("duckdb"), dialect="duckdb")
+    return rounded
+
+
+def _trim(node: exp.Trim) -> exp.Expr:
+    position = (node.args.get("position") or "BOTH").upper()
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(position, "trim")
+    characters = node.args.get("expression")
+    return call(name, node.this, characters) if characters else call(f"t_{name}", node.this)
+
+
+def _pad(node: exp.Pad) -> exp.Expr:
+    name = "lpad" if node.args.get("is_left") else "rpad"
+    return call(name, node.this, exp.cast(node.expression.copy(), "INTEGER"), node.args.get("fill_pattern"))
+
+
+def _concat(node: exp.Concat) -> exp.Expr:
+    parts = [part.copy() for part in node.expressions]
+    return exp.paren(_chain(parts)) if parts else node
+
+
+def _chain(parts: list[exp.Expr]) -> exp.Expr:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = exp.DPipe(this=whole, expression=part)
+    return whole
+
+
+def _pipe(node: exp.DPipe) -> None:
+    for side in (node.left, node.right):
+        if is_numeric(kind_of(side)) or kind_of(side).this in (_T.DATE, _T.TIMESTAMP, _T.BOOLEAN):
+            raise QueryError(
+                "TYPE_MISMATCH", f"Unexpected parameters ({casts.name(kind_of(side))}) for function concat"
+            )
+
+
+def _regexp_replace(node: exp.RegexpReplace) -> exp.Expr:
+    replacement = node.args.get("replacement")
+    if replacement is None:
+        text = exp.Literal.string("")
+    elif isinstance(replacement, exp.Literal) and replacement.is_string:
+        text = exp.Literal.string(
+            re.sub(r"\$(\d)", r"\\\1", replacement.name.replace("\\$", "\x00")).replace("\x00", "$")
+        )
+    else:
+        raise QueryError(
+            "NOT_SUPPORTED", "regexp_replace with a computed replacement is not computed by local AWS"
+        )
+    return call("regexp_replace", node.this, node.expression, text, exp.Literal.string("g"))
+
+
+def _format(node: exp.Format) -> exp.Expr:
+    pattern = node.this
+    if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+        raise QueryError("NOT_SUPPORTED", "format with a computed pattern is not computed by local AWS")
+    arguments = iter(node.expressions)
+    values = []
+    for spec in _FORMAT.finditer(pattern.name):
+        kind = spec["kind"]
+        if kind == "%":
+            continue
+        if kind not in "sdfxX":
+            raise QueryError("NOT_SUPPORTED", f"format specifier {spec[0]!r} is not computed by local AWS")
+        value = next(arguments, None)
+        if value is None:
+            raise QueryError("INVALID_FUNCTION_ARGUMENT", f"Invalid format string: {pattern.name}")
+        if kind == "s":
+            values.append(casts.to_text(value, kind_of(value), java=True))
+        elif kind == "f":
+            values.append(exp.cast(value.copy(), "DOUBLE"))
+        else:
+            values.append(exp.cast(value.copy(), "BIGINT"))
+    return call("printf", pattern, *values)
+
+
+def _digest(node: exp.SHA2Digest) -> exp.Expr:
+    length = node.args.get("length")
+    if length is not None and length.name != "256":
+        raise QueryError("FUNCTION_NOT_FOUND", f"Function 'sha{length.name}' is not computed by local AWS")
+    return call("t_sha256", node.this)
+
+
+def _json_path(node: exp.Expr) -> str:
+    path = node.expression
+    text = path.sql("trino") if isinstance(path, exp.JSONPath) else path.sql("trino")
+    return exp.Literal.string(text.strip("'").removeprefix("lax ")).sql("duckdb")
+
+
+def _json_extract(node: exp.JSONExtract) -> exp.Expr:
+    if (
+        node.args.get("option")
+        or node.args.get("quote")
+        or node.args.get("on_condition")
+        or node.args.get("json_query")
+    ):
+        raise QueryError("NOT_SUPPORTED", "json_query is not computed by local AWS; use json_extract")
+    return call("t_json_extract", node.this, _json_path(node))
+
+
+def _json_scalar(node: exp.JSONExtractScalar) -> exp.Expr:
+    return call("t_json_scalar", node.this, _json_path(node))
+
+
+def _reduce(node: exp.Reduce) -> exp.Expr:
+    folded = call("list_reduce", node.this, node.args["merge"], node.args["initial"])
+    finish = node.args.get("finish")
+    if finish is None or not isinstance(finish, exp.Lambda):
+        return folded
+    (parameter,) = finish.expressions
+    body = finish.this.copy()
+    holder = exp.paren(body)
+    for found in list(holder.find_all(exp.Column, exp.Identifier)):
+        if found.name == parameter.name and not isinstance(found.parent, exp.Column):
+            found.replace(folded.copy())
+    return holder
+
+
+def _array_agg(node: exp.ArrayAgg) -> exp.Expr:
+    return call("list", node.this)
+
+
+def _group_concat(node: exp.GroupConcat) -> exp.Expr:
+    separator = node.args.get("separator") or exp.Literal.string("")
+    return call("string_agg", node.this, separator)
+
+
+def _approx_quantile(node: exp.ApproxQuantile) -> exp.Expr:
+    if node.args.get("weight") or node.args.get("accuracy"):
+        raise QueryError("NOT_SUPPORTED", "approx_percentile with a weight is not computed by local AWS")
+    return call("approx_quantile", node.this, node.args["quantile"])
+
+
+def _typeof(node: exp.Typeof) -> exp.Expr:
+    kind = kind_of(node.this)
+    if is_unknown(kind):
+        raise QueryError("NOT_SUPPORTED", f"local AWS cannot tell the type of {node.this.sql('trino')!r}")
+    return exp.Literal.string(casts.name(kind))
+
+
+def _length(node: exp.ArraySize) -> exp.Expr:
+    return call("cardinality" if kind_of(node.this).is_type(_T.MAP) else "len", node.this)
+
+
+def _greatest(node: exp.Greatest | exp.Least) -> exp.Expr:
+    name = "greatest" if isinstance(node, exp.Greatest) else "least"
+    values = [node.this, *node.expressions]
+    missing = exp.or_(*(exp.Is(this=exp.paren(value.copy()), expression=exp.Null()) for value in values))
+    return exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=call(name, *values))
+
+
+_SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
+    exp.Anonymous: _anonymous,
+    exp.Div: _divide,
+    exp.Add: _add_or_subtract,
+    exp.Sub: _add_or_subtract,
+    exp.Mul: _multiply,
+    exp.Mod: _multiply,
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Sum: _sum,
+    exp.Avg: _avg,
+    exp.Round: _round,
+    exp.Trim: _trim,
+    exp.Pad: _pad,
+    exp.Concat: _concat,
+    exp.DPipe: _pipe,
+    exp.RegexpReplace: _regexp_replace,
+    exp.Format: _format,
+    exp.SHA2Digest: _digest,
+    exp.JSONExtract: _json_extract,
+    exp.JSONExtractScalar: _json_scalar,
+    exp.ParseJSON: lambda node: exp.cast(node.this.copy(), "JSON"),
+    exp.JSONFormat: lambda node: exp.cast(node.this.copy(), "VARCHAR"),
+    exp.Reduce: _reduce,
+    exp.ApproxQuantile: _approx_quantile,
+    exp.Typeof: _typeof,
+    exp.ArraySize: _length,
+    exp.Greatest: _greatest,
+    exp.Least: _greatest,
+    exp.Cast: casts.rewrite,
+    exp.TryCast: casts.rewrite,
+    exp.Date: lambda node: casts.rewrite(exp.Cast(this=node.this.copy(), to=exp.DataType.build("DATE"))),
+    exp.TimestampTrunc: times.truncate,
+    exp.DateAdd: times.add,
+    exp.DateDiff: times.difference,
+    exp.TimeToStr: times.to_text,
+    exp.StrToTime: times.from_text,
+    exp.Extract: times.extract,
+    exp.UnixToTime: times.from_unix,
+}

@@ -1,0 +1,21 @@
+"""Athena's API errors."""
+
+from moto.core.exceptions import JsonRESTError
+
+
+class InvalidRequest(JsonRESTError):
+    """InvalidRequestException: the request names something that does not exist, or lacks something."""
+
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__("InvalidRequestException", message)
+
+
+class MetadataError(JsonRESTError):
+    """MetadataException: the catalog has no such database or table."""
+
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__("MetadataException", message)

@@ -67,7 +67,7 @@ class Compute(Section):
     training_instance: str = "ml.m5.xlarge"
     training_instances: int = Field(1, ge=1)
     endpoint_instance: str = "ml.m5.large"
-    endpoint_instances: int = Field(1, ge=1)
+    endpoint_instances: int = Field(2, ge=1)
     volume_gb: int = Field(20, ge=1)
     glue_worker: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
     glue_workers: int = Field(2, ge=2)
@@ -76,7 +76,9 @@ class Compute(Section):
 class Deployment(Section):
     """How a new model takes over the endpoint: a blue/green canary, rolled back when an alarm rings."""
 
-    canary_percent: int = Field(10, ge=1, le=50)
+    canary_percent: int = Field(
+        50, ge=1, le=50, description="of the new fleet; AWS serves it with whole instances, so two make 50"
+    )
     canary_wait: Seconds = Field(600, le=3600)
     termination_wait: Seconds = Field(300, le=3600)
     maximum_time: int = Field(3600, ge=600, le=28800)

@@ -80,12 +80,13 @@ with DAG(
 
         @task(
             multiple_outputs=True,
+            show_return_value_in_logs=False,
             doc_md="Copies the input into the run's prefix; notes champion and previous table.",
         )
         def plan(params: dict, run_id: str) -> dict:
             from mlops.aws import client
             from mlops.champion import UnknownChampion
-            from mlops.churn.plan import NoInput, make_plan
+            from mlops.churn.plan import NoInput, UnknownParams, make_plan
 
             try:
                 made = make_plan(
@@ -96,7 +97,7 @@ with DAG(
                     glue=client("glue"),
                     sagemaker=client("sagemaker"),
                 )
-            except (NoInput, UnknownChampion) as error:
+            except (NoInput, UnknownChampion, UnknownParams) as error:
                 raise AirflowFailException(str(error)) from None
             print(
                 f"input {made['source']} (version {made['data_version']}), artefacts under {made['prefix']}"
@@ -200,7 +201,11 @@ with DAG(
 
     with TaskGroup("release", tooltip="Register, deploy with a canary, ask the endpoint"):
 
-        @task(multiple_outputs=True, doc_md="Registers the model with its evaluation and lineage.")
+        @task(
+            multiple_outputs=True,
+            show_return_value_in_logs=False,
+            doc_md="Registers the model with its evaluation and lineage.",
+        )
         def register(plan: dict, training_job: str, model_uri: str, params: dict, run_id: str) -> dict:
             from mlops.aws import client
             from mlops.churn import release

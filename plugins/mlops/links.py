@@ -24,10 +24,7 @@ class PageLink(BaseOperatorLink):
         return "Report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 the interface
-        page = getattr(operator, "page", None)
-        if not page:
-            return ""
         from config import load
 
         output = operator.config["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-        return load().object_url(*split_s3(output.rstrip("/") + "/" + page))
+        return load().object_url(*split_s3(f"{output.rstrip('/')}/{operator.page}"))

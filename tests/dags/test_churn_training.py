@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,6 +118,28 @@ def test_only_a_skipped_comparison_may_be_missing(dag: Any) -> None:
 def test_the_deployed_endpoint_is_an_asset(dag: Any) -> None:
     (asset,) = dag.get_task("release.smoke_test").outlets
     assert asset.name == "churn-local-endpoint"
+
+
+def test_the_report_is_linked_from_the_evaluation_alone(dag: Any) -> None:
+    links = {task.task_id: [link.name for link in task.operator_extra_links] for task in dag.tasks}
+    assert links["evaluate"] == ["Report"]
+    assert links["prepare.validate"] == []
+    link = dag.get_task("evaluate").operator_extra_links[0]
+    report = {"S3Output": {"S3Uri": "s3://b/runs/k/evaluation/"}}
+    operator = SimpleNamespace(page="report.html", config={"ProcessingOutputConfig": {"Outputs": [report]}})
+    assert link.get_link(operator, ti_key=None).endswith("/b/runs/k/evaluation/report.html")
+
+
+def test_queries_read_the_tables_of_the_plan_and_nothing_else(dag: Any) -> None:
+    tables = {"table": "customers_now", "previous_table": "customers_then"}
+    ti = SimpleNamespace(xcom_pull=lambda task_ids, key: tables[key])
+    environment = dag.get_template_env()
+    for name in PROFILE:
+        text = environment.from_string(dag.get_task(name).query).render(ti=ti)
+        read = set(re.findall(r"(?:FROM|JOIN) (customers_\w+)", text))
+        expected = set(tables.values()) if name == "profile.comparison" else {"customers_now"}
+        assert read == expected, name
+        assert not re.search(r"(?i)\b(insert|create|drop|delete|update|unload)\b", text)
 
 
 def test_documentation(dag: Any) -> None:

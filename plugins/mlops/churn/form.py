@@ -6,6 +6,7 @@ model, so the form, the REST API and the settings files accept the same values.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,11 @@ def params(settings: Settings) -> dict[str, Param]:
     }
 
 
+def unknown(given: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Names that the form does not have. Airflow lets them pass, and a misspelt one would do nothing."""
+    return sorted(given.keys() - params(settings).keys())
+
+
 def _param(settings: Section, name: str, tab: str) -> Param:
     fields = _fields(type(settings).__name__)
     schema = {key: value for key, value in fields[name].items() if key != "default"}
@@ -69,7 +75,7 @@ def _param(settings: Section, name: str, tab: str) -> Param:
 
 @cache
 def _fields(section: str) -> dict[str, dict[str, Any]]:
-    """JSON schema of each field of a section; making it takes longer than the rest of the form."""
+    """JSON schema of each field of a section; the slowest part of the form, so made once."""
     from config import settings
 
     return dict(getattr(settings, section).model_json_schema()["properties"])

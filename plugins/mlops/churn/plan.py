@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.aws import split_s3
 from mlops.champion import find_champion
-from mlops.churn import requests
+from mlops.churn import form, requests
 from mlops.naming import run_key, table_name
 
 if TYPE_CHECKING:
@@ -25,13 +25,20 @@ class NoInput(ValueError):
     """There is nothing to train on; the message says where it was looked for and what to do."""
 
 
+class UnknownParams(ValueError):
+    """The run was given params that do not exist; the message lists them and those that do."""
+
+
 def make_plan(
     settings: Settings, params: Mapping[str, Any], run_id: str, *, s3: Any, glue: Any, sagemaker: Any
 ) -> dict[str, Any]:
     """The plan of one run, all of it JSON. `s3`, `glue`, `sagemaker` are boto3 clients.
 
-    Raises NoInput; champion.UnknownChampion.
+    Raises UnknownParams, NoInput, champion.UnknownChampion.
     """
+    if surplus := form.unknown(params, settings):
+        known = ", ".join(form.params(settings))
+        raise UnknownParams(f"unknown parameter {', '.join(surplus)}: there are {known}")
     key = run_key(run_id)
     prefix = settings.s3(settings.run_prefix(key))
     bucket, source = find_input(s3, settings, params["data"])

@@ -104,7 +104,6 @@ class ProcessingOperator(_SageMakerJobOperator, SageMakerProcessingOperator):
 
     kind = KINDS["processing"]
     template_fields: Sequence[str] = (*SageMakerProcessingOperator.template_fields, "inputs", "arguments")
-    operator_extra_links = (PageLink(),)
 
     def __init__(
         self,
@@ -118,6 +117,8 @@ class ProcessingOperator(_SageMakerJobOperator, SageMakerProcessingOperator):
         self.inputs = inputs or {}
         self.arguments = arguments or {}
         self.page = page
+        if page:
+            self.operator_extra_links = (PageLink(),)
 
     def request(self) -> dict[str, Any]:
         request = super().request()

@@ -15,7 +15,7 @@ from mlops.aws import is_missing, split_s3
 from mlops.champion import Champion, UnknownChampion, find_champion
 from mlops.churn import release, requests
 from mlops.churn.form import params as form
-from mlops.churn.plan import NoInput, find_input, make_plan, previous_table
+from mlops.churn.plan import NoInput, UnknownParams, find_input, make_plan, previous_table
 from tests.unit.mlops import fakes
 
 SETTINGS = load("local")
@@ -137,6 +137,12 @@ def test_a_plan_fixes_everything_that_could_change() -> None:
     inputs = {item["InputName"]: item["S3Input"]["S3Uri"] for item in plan["evaluation"]["ProcessingInputs"]}
     assert inputs["champion"] == "s3://b/old/model.tar.gz"
     assert inputs["holdout"] == f"{prefix}data/customers/split=holdout/"
+
+
+def test_a_misspelt_parameter_is_not_ignored() -> None:
+    params = {**PARAMS, "max_dept": 3}
+    with pytest.raises(UnknownParams, match=r"unknown parameter max_dept: there are data, .*max_depth, "):
+        make_plan(SETTINGS, params, "manual__1", s3=FakeS3(), glue=None, sagemaker=None)
 
 
 @pytest.mark.parametrize("champion", [None, CHAMPION])

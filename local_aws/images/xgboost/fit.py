@@ -21,6 +21,7 @@ from local_aws.images.xgboost import data
 from local_aws.images.xgboost.errors import AlgorithmError, UserError
 from local_aws.images.xgboost.hyperparameters import metric_is_maximized, validate
 from local_aws.images.xgboost.metrics import split_metrics
+from local_aws.images.xgboost.model_file import ModelFileError, read_booster
 
 log = logging.getLogger(__name__)
 
@@ -262,9 +263,9 @@ def load_checkpoint(folder: Path) -> tuple[xgb.Booster | None, int]:
     )
     for iteration, path in reversed(found):
         try:
-            booster = xgb.Booster(model_file=str(path))
-        except xgb.core.XGBoostError:
-            log.warning("Checkpoint %s cannot be read and is passed over.", path)
+            booster = read_booster(path)
+        except ModelFileError as error:
+            log.warning("Checkpoint passed over: %s", error)
             continue
         log.info("Checkpoint loaded from %s", path)
         log.info("Resuming from iteration %d", iteration + 1)

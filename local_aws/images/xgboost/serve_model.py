@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from local_aws.images.xgboost.model_file import ModelFileError, read_booster
 from local_aws.images.xgboost.payload import (
     ACCEPTED,
     CSV,
@@ -27,7 +28,6 @@ from local_aws.images.xgboost.payload import (
 )
 
 CSV_ANSWER = "text/csv; charset=utf-8"  # the content type AWS's image answers with, and captures hold
-PICKLE_PROTOCOL = b"\x80"
 
 # Which values each objective can give under SAGEMAKER_INFERENCE_OUTPUT; any other key is NaN.
 _LABELLED = ("predicted_label", "labels", "raw_score", "raw_scores")
@@ -135,24 +135,11 @@ def load_model(folder: Path, environment: Mapping[str, str] | None = None) -> Mo
         raise ModelLoadError(f"Unable to load model: no xgboost-model in the archive; it holds {present}.")
     if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true").lower() == "false":
         files = files[:1]
-    boosters = [_read(file) for file in files]
+    try:
+        boosters = [read_booster(file) for file in files]
+    except ModelFileError as error:
+        raise ModelLoadError(f"Unable to load model: {error}") from error
     sizes = {booster.num_features() for booster in boosters}
     if len(sizes) > 1:
         raise ModelLoadError(f"Unable to load model: the ensemble's models take {sorted(sizes)} features.")
     return Model(boosters, environment)
-
-
-def _read(file: Path) -> xgb.Booster:
-    content = file.read_bytes()
-    if content[:1] == PICKLE_PROTOCOL:
-        raise ModelLoadError(
-            f"Unable to load model: {file.name} is a pickle. Save it with Booster.save_model instead: "
-            "unpickling would run whatever code it holds."
-        )
-    booster = xgb.Booster()
-    try:
-        booster.load_model(bytearray(content))
-    except (xgb.core.XGBoostError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelLoadError(f"Unable to load model: {file.name} cannot be read: {reason}") from error
-    return booster

@@ -183,11 +183,18 @@ def test_a_json_model_is_served_too(folder, booster):
 def test_models_that_cannot_be_loaded_say_why(folder, booster):
     path = folder / "xgboost-model"
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelLoadError, match="Unable to load model: xgboost-model cannot be read"):
-        load_model(folder)
+    for length in (100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ModelLoadError, match=f"xgboost-model is cut short: it holds {length} bytes"):
+            load_model(folder)
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(ModelLoadError, match=r"xgboost-model is a pickle\. Save it with Booster\.save_model"):
+        load_model(folder)
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelLoadError, match="xgboost-model is not an XGBoost model in UBJ or JSON format"):
+        load_model(folder)
+    path.write_bytes(b'{"learner": {}, "version": [3, 2, 0]}')
+    with pytest.raises(ModelLoadError, match="Unable to load model: xgboost-model cannot be read"):
         load_model(folder)
     path.rename(folder / "other.txt")
     with pytest.raises(ModelLoadError, match=r"no xgboost-model in the archive; it holds other\.txt\."):

@@ -114,7 +114,8 @@ def test_an_empty_validation_channel_is_an_error_not_a_run_without_validation(jo
 
 @pytest.mark.parametrize("form", ["semicolons", "libsvm", "parquet", "gaps"])
 def test_every_form_of_the_same_data_gives_the_same_predictions(new_job, form):
-    values = rows(300)
+    # Quarters are exact in binary: XGBoost's text parser rounds other decimals differently from everybody else.
+    values = np.round(rows(300) * 4) / 4
     if form == "gaps":
         values[::7, 2] = np.nan
     plain = new_job("plain")
@@ -233,7 +234,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(new_job):
     _with_checkpoints(parts, 8)
     code, output, _ = parts.run()
     assert code == 0
-    assert "xgboost-checkpoint.5 cannot be read and is passed over" in output
+    assert (
+        "Checkpoint passed over: xgboost-checkpoint.5 is cut short: it holds 100 bytes and no end." in output
+    )
     assert "Resuming from iteration 5" in output
     assert re.findall(r"^\[(\d+)\]\t", output, re.M) == ["5", "6", "7"]
     assert parts.model.read_bytes() == whole.model.read_bytes()

@@ -202,7 +202,7 @@ def test_a_model_that_cannot_be_read_fails_its_fleet_with_the_reason(tmp_path, a
     with running_plane(tmp_path, aws) as plane:
         status = plane.call("GET", "/-/status")["endpoints"]["churn"]["fleets"]["c1"]
         assert status["state"] == "Failed"
-        assert "Unable to load model: xgboost-model cannot be read" in status["reason"]
+        assert "Unable to load model: xgboost-model is not an XGBoost model" in status["reason"]
 
 
 def test_a_state_file_that_cannot_be_used_changes_nothing_and_is_reported(tmp_path, aws, model):

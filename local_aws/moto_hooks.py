@@ -32,6 +32,7 @@ from moto.s3 import models as s3_models
 Backends = dict[str, dict[str, BaseBackend]]  # account -> region -> backend
 
 _refused: dict[str, set[str]] = {}
+_refused_resource_types: set[str] = set()
 
 
 def replace_backend(service: str, cls: type[BaseBackend]) -> BackendDict[Any]:
@@ -95,6 +96,11 @@ def leave_conditional_bucket_statements() -> None:
     s3_models.FakeBucket.get_permission = without_conditions
 
 
+def refuse_resource_type(*types: str) -> None:
+    """CloudFormation types that moto would create in tables of its own, which nothing here looks at."""
+    _refused_resource_types.update(types)
+
+
 def refuse_unknown_resource_types() -> None:
     """A CloudFormation type that nobody implements is an error before anything is made or changed; moto would
     skip it with a warning and call the stack complete. A resource whose condition is false may be of any
@@ -108,7 +114,10 @@ def refuse_unknown_resource_types() -> None:
             for resource in self._resource_json_map.values()
             if self.lazy_condition_map.get(resource.get("Condition"), True)
             and not resource["Type"].startswith("Custom::")
-            and resource["Type"] not in [*parsing.NULL_MODELS, *parsing.get_model_map()]
+            and (
+                resource["Type"] not in [*parsing.NULL_MODELS, *parsing.get_model_map()]
+                or resource["Type"] in _refused_resource_types
+            )
         }
         if unknown:
             raise ValidationError(

@@ -15,11 +15,11 @@ from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.glue.models import GlueBackend, glue_backends
 from moto.s3.models import S3Backend, s3_backends
-from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 from moto.utilities.utils import get_partition
 
 from local_aws import moto_hooks
 from local_aws.context import Context
+from local_aws.services import sagemaker
 
 Properties = dict[str, Any]
 
@@ -219,22 +219,12 @@ class ModelPackageGroup(NamedResource, CloudFormationModel):
 
     @staticmethod
     def put(name: str, properties: Properties, account: str, region: str) -> None:
-        sagemaker: SageMakerModelBackend = sagemaker_backends[account][region]
-        description = properties.get("ModelPackageGroupDescription", "")
-        group = sagemaker.model_package_groups.get(name)
-        if group is None:
-            sagemaker.create_model_package_group(name, description, properties.get("Tags", []))
-        else:
-            group.model_package_group_description = description
+        tags, description = properties.get("Tags", []), properties.get("ModelPackageGroupDescription", "")
+        sagemaker.put_model_package_group(account, region, name, description, tags)
 
     @staticmethod
     def remove(name: str, account: str, region: str) -> None:
-        sagemaker = sagemaker_backends[account][region]
-        if any(p.model_package_group_name == name for p in sagemaker.model_packages.values()):
-            raise ValidationError(
-                message=f"Model package group {name} cannot be deleted: it has model packages"
-            )
-        sagemaker.model_package_groups.pop(name, None)
+        sagemaker.remove_model_package_group(account, region, name)
 
     @property
     def arn(self) -> str:

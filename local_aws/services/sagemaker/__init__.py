@@ -11,9 +11,14 @@ from moto.sagemaker.models import sagemaker_backends
 from local_aws import moto_hooks
 from local_aws.context import Context
 
-from . import dataplane, deployments, jobs, operations, processing, responses, training, transform
+from . import dataplane, deployments, jobs, operations, packages, processing, responses, training, transform
 from .backend import SageMakerBackend, Service
 
+REFUSED_RESOURCE_TYPES = tuple(
+    f"AWS::SageMaker::{noun}"
+    for noun in ("Model", "EndpointConfig", "Endpoint", "NotebookInstance", "NotebookInstanceLifecycleConfig")
+)
+Tags = list[dict[str, str]]
 KINDS = (training.TRAINING, processing.PROCESSING, transform.TRANSFORM)
 
 
@@ -25,6 +30,7 @@ def install(context: Context) -> None:
     for operation in responses.service_model().operation_names:
         if operation not in operations.COMPUTED and operation not in operations.STORED:
             moto_hooks.not_supported("sagemaker", operation)
+    moto_hooks.refuse_resource_type(*REFUSED_RESOURCE_TYPES)
 
 
 def resume(context: Context) -> None:
@@ -41,3 +47,21 @@ def resume(context: Context) -> None:
 
 def service_of(context: Context, account: str, region: str) -> Service:
     return Service(context, sagemaker_backends[account][region])
+
+
+def put_model_package_group(account: str, region: str, name: str, description: str, tags: Tags) -> None:
+    """For CloudFormation: create a model package group, or describe the one that is there anew."""
+    service = service_of(responses.SageMakerResponses.context, account, region)
+    group = service.find("model-package-group", name)
+    if group is None:
+        request = {"ModelPackageGroupName": name, "ModelPackageGroupDescription": description, "Tags": tags}
+        packages.create_group(service, request)
+    else:
+        group["ModelPackageGroupDescription"] = description
+
+
+def remove_model_package_group(account: str, region: str, name: str) -> None:
+    """For CloudFormation. Raises ConflictException when the group still has versions."""
+    service = service_of(responses.SageMakerResponses.context, account, region)
+    if service.find("model-package-group", name):
+        packages.delete_group(service, {"ModelPackageGroupName": name})

@@ -111,9 +111,11 @@ def _start(settings: Settings, supervisord: Supervisord) -> None:
     supervisord.start_group(AIRFLOW_GROUP)
     airflow = AirflowApi(settings)
 
+    watchdog = _Watchdog(supervisord)
+
     def check() -> None:
+        watchdog.check()
         provisioned.raise_error()
-        _require_alive(supervisord)
 
     conditions: dict[str, Callable[[], bool]] = {
         "local AWS": lambda: provision.answers(settings),
@@ -170,12 +172,24 @@ def _dags_are_read(airflow: AirflowApi) -> bool:
     return all(airflow.has_dag(path.stem) for path in (ROOT / "dags").glob("*.py"))
 
 
-def _require_alive(supervisord: Supervisord) -> None:
-    for process in supervisord.processes():
-        if process["statename"] in ("FATAL", "BACKOFF"):
-            log = Path(process["stdout_logfile"])
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
-            raise WorkbenchError(f"{process['name']} does not stay up; the end of {_short(log)}:\n{tail}")
+class _Watchdog:
+    """Notices a process that does not stay up: given up by supervisord, or started again and again."""
+
+    RESTARTS = 2
+
+    def __init__(self, supervisord: Supervisord) -> None:
+        self._supervisord = supervisord
+        self._pids: dict[str, set[int]] = {}
+
+    def check(self) -> None:
+        """Raise WorkbenchError with the end of its log."""
+        for process in self._supervisord.processes():
+            pids = self._pids.setdefault(process["name"], set())
+            pids |= {process["pid"]} - {0}
+            if process["statename"] == "FATAL" or len(pids) > self.RESTARTS + 1:
+                log = Path(process["stdout_logfile"])
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+                raise WorkbenchError(f"{process['name']} does not stay up; the end of {_short(log)}:\n{tail}")
 
 
 class _Background:

@@ -6,7 +6,7 @@ baseline.
 
 Settings of ours, all optional:
 
-* model quality: ``constraint_tolerance`` (standard errors; 0 is the managed behaviour), ``expected_window_rows``;
+* model quality: ``constraint_tolerance`` (standard errors; 0 is managed behaviour), ``expected_window_rows``;
 * data quality: ``window_alarm_rate`` (see ``drift``), ``mangled_rows`` (``name`` or ``count``);
 * both: ``model_version`` (a baseline of another version fails), ``seed``;
 * the report page: ``metric_history`` and ``merge_report`` (paths of JSON files).
@@ -23,6 +23,7 @@ from typing import Any
 
 from . import checks, data_quality, model_constraints, model_quality, report_page
 from .answers import Attributes, read_answers
+from .hooks import preprocessor
 from .profile import profile
 from .publish import Report, stamped
 from .sources import AnalysisError, Locations, rebase
@@ -58,6 +59,8 @@ class Settings:
     group_mangled_rows: bool = True
     model_version: str = ""
     seed: int = 7
+    preprocessor: Path | None = None
+    postprocessor: Path | None = None
     history: Path | None = None
     merge_report: Path | None = None
     locations: Locations = field(default_factory=Locations)
@@ -103,6 +106,8 @@ def settings_from(env: Mapping[str, str], base: Path) -> Settings:
         group_mangled_rows=env.get("mangled_rows", "name") == "name",
         model_version=env.get("model_version", ""),
         seed=int(env.get("seed", "7")),
+        preprocessor=_path(env, "record_preprocessor_script", base),
+        postprocessor=_path(env, "post_analytics_processor_script", base),
         history=_path(env, "metric_history", base),
         merge_report=_path(env, "merge_report", base),
         locations=Locations.of_job(base),
@@ -134,6 +139,7 @@ def _data_quality(
         kinds=data_quality.kinds_of(baseline),
         locations=settings.locations,
         window=(settings.start, settings.end),
+        preprocess=preprocessor(settings.preprocessor) if settings.preprocessor else None,
     )
     found = profile(dataset)
     if not found.rows:

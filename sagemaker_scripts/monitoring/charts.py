@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 320, 200
-LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 34
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
 
 def analyzer(env: Mapping[str, str], base: Path) -> None:
     from .analyzer import run, settings_from
+    from .hooks import load
 
     settings = settings_from(env, base)
     publish.publish(run(settings), settings.output, base)
+    if settings.postprocessor:
+        load(settings.postprocessor, "postprocess_handler")()
 
 
 def merger(env: Mapping[str, str], base: Path) -> None:

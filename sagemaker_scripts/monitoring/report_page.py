@@ -6,6 +6,7 @@ optional: executions before this one, oldest first, as ``{"time": "...", "metric
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -18,6 +19,7 @@ from .sketch import read_items
 
 Json = dict[str, Any]
 
+_METRIC = re.compile(r"Metric (\S+) with (\S+)(?: \+/- (\S+))? was (Less|Greater)\w* '(.+)'$")
 CURVE = 200
 SHOWN_FEATURES = 12
 TITLES = {
@@ -103,7 +105,7 @@ def _violations(violations: Sequence[Json]) -> str:
             str(v.get("feature_name") or v.get("metric_name") or v.get("label") or ""),
             str(v.get("facet", "")),
             v["constraint_check_type"].replace("_", " "),
-            v["description"],
+            _words(v["description"]),
         )
         for v in violations
     ]
@@ -112,6 +114,19 @@ def _violations(violations: Sequence[Json]) -> str:
             "Violations", _table(("what", "check", "in words"), [(a, c, d) for a, _, c, d in rows])
         )
     return _section("Violations", _table(("what", "facet", "check", "in words"), rows))
+
+
+def _words(description: str) -> str:
+    """A metric's violation as a sentence; every other text is one already."""
+    found = _METRIC.match(description)
+    if not found:
+        return description
+    name, value, spread, side, limit = found.groups()
+    around = f" ± {float(spread):.2g}" if spread else ""
+    where = "below" if side == "Less" else "above"
+    return (
+        f"{name.replace('_', ' ')} is {float(value):.4g}{around}, {where} its threshold of {float(limit):.4g}"
+    )
 
 
 def _refused(analysis: Json) -> str:
@@ -246,8 +261,9 @@ def _features(statistics: Json, baseline: Json | None, violations: Sequence[Json
         common = body.get("common", {})
         cells = common.get("num_present"), common.get("num_missing"), body.get("mean"), before.get("mean")
         rows.append((name, entry["inferred_type"], *cells, body.get("std_dev"), before.get("std_dev")))
-    head = ("feature", "type", "present", "missing", "mean", "baseline", "deviation", "baseline")
-    return drawn + _section("Features", _table(head, rows))
+    head = ("feature", "type", "present", "missing", "mean", "at baseline", "deviation", "at baseline")
+    table = f"<details><summary>{len(rows)} features in numbers</summary>{_table(head, rows)}</details>"
+    return drawn + _section("All features", table)
 
 
 def _distributions(base: Json, now: Json, name: str) -> str:
@@ -282,7 +298,8 @@ def _attribution(analysis: Json, baseline: Json | None) -> str:
         before = (baseline or {}).get("explanations", {}).get("kernel_shap", {}).get(label, {})
         known = before.get("global_shap_values", {})
         now = body["global_shap_values"]
-        order = sorted(now, key=lambda n: -max(abs(now[n]), abs(known.get(n, 0.0))))[:20]
+        size = {name: max(abs(value), abs(known.get(name, 0.0))) for name, value in now.items()}
+        order = [n for n in sorted(size, key=lambda n: -size[n])[:20] if size[n] > 0.005 * max(size.values())]
         parts.append(
             f"<h3>{escape(label)}</h3>"
             + bar_pairs([(n, known.get(n, 0.0), now[n]) for n in order], label=label)
@@ -320,7 +337,7 @@ STYLE = """
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}main{max-width:1100px;margin:0
 auto;padding:28px 20px 60px}
 header{display:flex;align-items:center;gap:14px;flex-wrap:wrap}h1{font-size:26px;margin:0}h2{font-size:18px;margin:0
-0 10px} h3{font-size:14px;margin:12px 0 4px}.chip{padding:3px
+0 10px} summary{cursor:pointer;color:var(--soft)}h3{font-size:14px;margin:12px 0 4px}.chip{padding:3px
 12px;border-radius:99px;font-weight:600;font-size:13px; border:1px solid
 currentColor}.bad{color:var(--bad)}.good{color:var(--good)} dl{display:grid;grid-template-columns:max-content
 1fr;gap:2px 16px;margin:16px 0;color:var(--soft)}dd{margin:0;color:var(--ink);
@@ -328,7 +345,7 @@ overflow-wrap:anywhere}section{background:var(--card);border:1px solid
 var(--line);border-radius:12px;padding:18px;margin-top:18px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}th{text-align:left;color:var(--soft);
 font-weight:600}td,th{padding:5px 10px 5px 0;border-bottom:1px solid
-var(--line);vertical-align:top;overflow-wrap:anywhere} tr:last-child
+var(--line);vertical-align:top;overflow-wrap:break-word} tr:last-child
 td{border-bottom:0}.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}figure{margin:0}
 figcaption{font-weight:600;font-size:13.5px}svg{width:100%;height:auto;display:block}svg

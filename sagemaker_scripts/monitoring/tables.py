@@ -23,6 +23,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from .capture import check_encodings, csv_rows, encoding_of, in_window, json_records, read_requests
+from .hooks import Preprocess, preprocessed
 from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks
 
 Kinds = Mapping[str, str]  # column -> Integral | Fractional | String, as the baseline inferred them
@@ -55,6 +56,7 @@ class Dataset:
     refusals: Refusals = field(default_factory=Refusals)
     columns: list[str] = field(default_factory=list)
     window: tuple[str, str] = ("", "")
+    preprocess: Preprocess | None = None
     block_bytes: int = 16 << 20
 
     def chunks(self) -> Iterator[Chunk]:
@@ -122,6 +124,12 @@ class Dataset:
         encoding = ""
         for block in line_blocks(files, self.locations, self.block_bytes):
             requests = in_window(read_requests(block, self.refusals), self.window, self.refusals)
+            if self.preprocess is not None:  # before the encodings are judged: it may be there to decode them
+                made = list(preprocessed(requests, self.preprocess))
+                places = [index for index, _ in made]
+                records = [self._by_position(record) for _, record in made]
+                yield self._from_records(records, partial(_looked_up, requests.where, places))
+                continue
             requests = check_encodings(requests, self.refusals)
             if not len(requests.line):
                 continue
@@ -135,6 +143,12 @@ class Dataset:
                     [record for _, record in pairs],
                     partial(_looked_up, requests.where, [index for index, _ in pairs]),
                 )
+
+    def _by_position(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A preprocessor may number its columns ("0000"): as many as the baseline's are the baseline's."""
+        if len(record) == len(self.names) and record.keys() != set(self.names):
+            return dict(zip(self.names, record.values(), strict=True))
+        return record
 
     def _from_records(self, records: list[dict[str, Any]], where: Callable[[int], str]) -> Chunk:
         if not self.columns:

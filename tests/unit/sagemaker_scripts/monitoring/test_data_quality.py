@@ -401,6 +401,38 @@ def test_baseline_of_another_model_version_fails(window, traffic, baseline, job)
     assert job.message.startswith("The baseline is of model version 3, the endpoint serves version 4")
 
 
+def test_preprocessor_and_postprocessor_scripts(window, capture, job, tmp_path):
+    """The documented hooks: decode a BASE64 record, drop one, and a word after the analysis."""
+    before, after, done = tmp_path / "before.py", tmp_path / "after.py", tmp_path / "done"
+    before.write_text(
+        "import base64\n"
+        "def preprocess_handler(inference_record, logger):\n"
+        "    if inference_record.event_metadata.event_id == 'skip':\n"
+        "        return []\n"
+        "    cells = base64.b64decode(inference_record.endpoint_input.data).decode().split(',')\n"
+        "    score = base64.b64decode(inference_record.endpoint_output.data).decode()\n"
+        "    return {str(i).zfill(20): cell for i, cell in enumerate([score, *cells])}\n"
+    )
+    after.write_text(f"def postprocess_handler():\n    open({str(done)!r}, 'w').write('after')\n")
+    lines = [capture("MTgxLjUsNCxubw==", "MC41", event=e, encoding="BASE64") for e in ("a", "b", "skip")]
+    scripts = {"record_preprocessor_script": str(before), "post_analytics_processor_script": str(after)}
+    assert window(lines, **scripts) == 0
+    statistics = job.output("statistics.json")
+    assert statistics["dataset"] == {"item_count": 2}
+    assert statistics["features"][0]["name"] == "score"
+    assert statistics["features"][0]["numerical_statistics"]["mean"] == 0.5
+    assert done.read_text() == "after"
+
+
+def test_preprocessor_that_fails_names_the_record(window, capture, job, tmp_path):
+    script = tmp_path / "before.py"
+    script.write_text("def preprocess_handler(record):\n    return record.nothing\n")
+    assert window([capture("181.5,4,no", "0.5")], record_preprocessor_script=str(script)) == 1
+    assert job.message.startswith(
+        f"preprocess_handler failed on {HOUR}/20-48-871-a.jsonl line 1: AttributeError"
+    )
+
+
 def test_disabled_evaluation_writes_no_violations(window, traffic, baseline, job):
     off = json.loads(json.dumps(baseline[1]))
     off["monitoring_config"]["evaluate_constraints"] = "Disabled"

@@ -107,6 +107,8 @@ def _start_spark(run: dict[str, Any], work: Path) -> Any:
         SPARK_CONF_DIR=str(conf_dir),
         SPARK_HOME=packages.submodule_search_locations[0],
         SPARK_LOCAL_IP="127.0.0.1",
+        # Without a name Spark asks the network for this address's, which can take a minute.
+        SPARK_LOCAL_HOSTNAME="localhost",
         JAVA_HOME=str(Path(jvm.java()).parents[1]),
         PYSPARK_PYTHON=sys.executable,
         PYSPARK_DRIVER_PYTHON=sys.executable,

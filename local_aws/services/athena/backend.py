@@ -23,7 +23,7 @@ _DDL = ("CREATE", "DROP", "ALTER", "MSCK")
 class AthenaBackend(models.AthenaBackend):
     """Executions are ours; workgroups and named queries are moto's."""
 
-    executions: dict[str, Execution]  # type: ignore[assignment]
+    executions: dict[str, Execution]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -45,7 +45,7 @@ class AthenaBackend(models.AthenaBackend):
             raise InvalidRequest(f"QueryExecution {query_id} was not found") from None
 
     def start(self, request: dict[str, Any]) -> str:
-        """StartQueryExecution; returns the execution's id. The same ClientRequestToken gives the same execution."""
+        """StartQueryExecution; returns the id. The same ClientRequestToken gives the same execution."""
         token = request.get("ClientRequestToken")
         if token in self.tokens:
             known = self.execution(self.tokens[token])
@@ -164,7 +164,7 @@ def _lowered(context: dict[str, str]) -> dict[str, str]:
 
 
 def _output_of(group: models.WorkGroup, given: dict[str, Any]) -> str:
-    """The folder for results: the workgroup's when it enforces its own, else the request's, else the workgroup's."""
+    """The folder for results: an enforcing workgroup's own, else the request's, else the workgroup's."""
     own = (group.configuration.get("ResultConfiguration") or {}).get("OutputLocation")
     enforced = group.configuration.get("EnforceWorkGroupConfiguration")
     location = own if enforced and own else given.get("OutputLocation") or own

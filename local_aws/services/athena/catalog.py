@@ -72,7 +72,7 @@ class Catalog:
             ]
 
     def do_files(self, locations: list[str]) -> list[list[dict[str, Any]]]:
-        """For each location the objects below it that hold data; hidden and empty ones are left out, as in Hive."""
+        """For each location the objects below it that hold data, without hidden or empty ones."""
         return [list(self._files(location)) for location in locations]
 
     def _files(self, location: str) -> Iterator[dict[str, Any]]:

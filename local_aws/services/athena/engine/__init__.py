@@ -1,1 +1,1 @@
-"""The query engine: Athena's SQL over DuckDB, in a worker process of its own. Knows nothing of moto or HTTP."""
+"""The query engine: Athena's SQL over DuckDB, in a process of its own. Knows nothing of moto or HTTP."""

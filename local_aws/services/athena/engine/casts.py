@@ -1,4 +1,4 @@
-"""CAST and TRY_CAST with Trino's rules: what text is a number, how a number or a time is written, rounding."""
+"""CAST and TRY_CAST with Trino's rules: what text is a number, how a number or a time is written."""
 
 import re
 
@@ -9,7 +9,7 @@ from local_aws.services.athena.engine.typing_rules import INTEGERS, is_unknown, 
 
 _T = exp.DType
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-# What Trino accepts as the text of a type; DuckDB alone accepts more ('1.9' and ' 1 ' as an integer, '2024/01/31').
+# What Trino accepts as text. DuckDB accepts more: '1.9' and ' 1 ' as an integer, '2024/01/31' as a date.
 _PATTERNS: dict[exp.DType, str] = {
     **dict.fromkeys(INTEGERS, r"[+-]?[0-9]+"),
     _T.DOUBLE: rf"\s*({_NUMBER}|[+-]?(NaN|Infinity))\s*",
@@ -93,12 +93,8 @@ def _shortened(text: exp.Expr, target: exp.DataType) -> exp.Expr:
 def _from_text(node: exp.Cast, target: exp.DataType, attempt: bool) -> exp.Expr:
     pattern = _PATTERNS[target.this]
     value = node.this
-    if isinstance(value, exp.Literal):
-        if re.fullmatch(pattern, value.name):
-            return node
-        if attempt:
-            return exp.Null()
-        raise QueryError("INVALID_CAST_ARGUMENT", f"Cannot cast '{value.name}' to {name(target).upper()}")
+    if isinstance(value, exp.Literal) and re.fullmatch(pattern, value.name):
+        return node
     text = value.sql("duckdb")
     condition = f"regexp_full_match({text}, {exp.Literal.string(pattern).sql('duckdb')})"
     otherwise = "NULL"

@@ -5,7 +5,6 @@ Request: `{"id", "sql", "database", "parameters", "folder"}`. Answer: `{"kind", 
 """
 
 import tempfile
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sqlglot import exp
 
 from local_aws.services.athena.engine import (
     ddl,
+    lexer,
     partitions,
     relations,
     results,
@@ -55,7 +55,7 @@ def run(request: dict[str, Any], catalog: CatalogClient) -> dict[str, Any]:
 def prepare(
     connection: duckdb.DuckDBPyConnection, query: exp.Query, database: str | None, catalog: CatalogClient
 ) -> tuple[translate.Translated, int]:
-    """Translate a query and make the tables that it reads; returns the translation and the bytes that it scans."""
+    """Translate a query and make the tables that it reads; returns it and the bytes that it scans."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for table, schema, name in translate.tables(query, database):
         if (schema, name) not in found:
@@ -83,22 +83,17 @@ def prepare(
 
 def with_parameters(sql: str, parameters: list[str]) -> str:
     """Put ExecutionParameters, which are SQL literals, in place of the `?`. Raises QueryError."""
-    if not parameters:
-        return sql
-    tree = translate.parse(sql)
-    holes = [node for node in tree.find_all(exp.Placeholder, bfs=False) if not node.name]
+    holes = [token for token in lexer.tokens(sql) if token.kind == "sign" and token.text == "?"]
     if len(holes) != len(parameters):
-        raise QueryError(
-            "INVALID_PARAMETER_USAGE",
-            f"Incorrect number of parameters: expected {len(holes)} but found {len(parameters)}",
-        )
-    for hole, text in zip(holes, parameters, strict=True):
+        message = f"Incorrect number of parameters: expected {len(holes)} but found {len(parameters)}"
+        raise QueryError("INVALID_PARAMETER_USAGE", message)
+    for hole, text in reversed(list(zip(holes, parameters, strict=True))):
         value = translate.parse(text)
         plain = value.this if isinstance(value, exp.Neg | exp.Cast) else value
         if not isinstance(plain, exp.Literal | exp.Boolean | exp.Null):
             raise QueryError("INVALID_PARAMETER_USAGE", f"parameter {text!r} is not a literal")
-        hole.replace(value)
-    return tree.sql("athena")
+        sql = sql[: hole.start] + text + sql[hole.end :]
+    return sql
 
 
 @cache
@@ -133,7 +128,7 @@ def _select(
 ) -> dict[str, Any]:
     try:
         cursor = connection.execute(translated.sql)
-        columns = describe(cursor, translated.columns)
+        columns = describe(cursor, translated)
         rows = results.write_csv(folder / f"{query_id}.csv", columns, results.batches(cursor))
     except duckdb.Error as error:
         raise from_duckdb(error) from error
@@ -142,10 +137,22 @@ def _select(
     return {"kind": "DML", "files": files, "scanned": scanned, "rows": rows}
 
 
-def describe(cursor: Any, names: list[str]) -> list[dict[str, Any]]:
-    """The result's columns as ColumnInfo, with the query's own names."""
-    kinds = [types.trino_name(column[1]) for column in cursor.description]
-    return [types.column_info(name, kind) for name, kind in zip(names, kinds, strict=True)]
+def describe(cursor: Any, translated: translate.Translated) -> list[dict[str, Any]]:
+    """The result's columns as ColumnInfo, with the query's own names and Trino's types.
+
+    Raises QueryError where DuckDB computed another kind of number than Trino: a wrong translation, caught.
+    """
+    found = []
+    for name, kind, column in zip(translated.columns, translated.kinds, cursor.description, strict=True):
+        computed = types.trino_name(column[1])
+        expected = types.trino_of(kind)
+        if expected is not None and types.family(expected) != types.family(computed):
+            raise QueryError(
+                "NOT_SUPPORTED",
+                f"column {name!r} is {expected} in Athena, local AWS computed {computed}: add a CAST",
+            )
+        found.append(types.column_info(name, expected or computed))
+    return found
 
 
 def _text_result(query_id: str, folder: Path, kind: str, answer: ddl.Answer) -> dict[str, Any]:

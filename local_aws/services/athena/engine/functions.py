@@ -1,7 +1,7 @@
 """Which Trino functions are computed, by which DuckDB function or macro, and of what type they are.
 
-A function that is not here is refused by its name. `Function.call` is the DuckDB function or a macro of macros.sql,
-called with the arguments in `keys` order; None leaves sqlglot's own translation.
+A function that is not here is refused by its name. `Function.call` is the DuckDB function or a macro of
+macros.sql, called with the arguments in `keys` order; None leaves it to rewrites.py, else to sqlglot.
 """
 
 from dataclasses import dataclass
@@ -117,6 +117,7 @@ TYPED: dict[type[exp.Expr], Function] = {
     exp.FromBase64: Function("from_base64", returns=BINARY),
     # date and time
     exp.TimestampTrunc: Function(None, returns=same),
+    exp.DateTrunc: Function(None, returns=same),
     exp.DateAdd: Function(None, returns=same),
     exp.DateDiff: Function(None, returns=BIGINT),
     exp.TimeToStr: Function(None, returns=VARCHAR),

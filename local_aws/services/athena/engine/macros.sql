@@ -25,8 +25,8 @@ CREATE MACRO t_array_position(a, x) AS CAST(CASE WHEN a IS NULL OR x IS NULL THE
 CREATE MACRO t_array_remove(a, x) AS list_filter(a, lambda e: e IS NULL OR e <> x);
 CREATE MACRO t_array_distinct(a) AS list_filter(a, lambda e, i: list_position(a, e) = i);
 CREATE MACRO t_slice(a, s, n) AS CASE WHEN s > 0 THEN list_slice(a, s, s + n - 1) ELSE list_slice(a, len(a) + s + 1, len(a) + s + n) END;
-CREATE MACRO t_subscript(a, i) AS a[CASE WHEN i < 1 THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1' AS INTEGER) WHEN i > len(a) THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Array subscript must be less than or equal to array length: ' || i || ' > ' || len(a) AS INTEGER) ELSE i END];
-CREATE MACRO t_map_subscript(m, k) AS CASE WHEN m IS NULL OR k IS NULL OR map_contains(m, k) THEN m[k] ELSE m[CASE WHEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Key not present in map: ' || k AS INTEGER) IS NULL THEN k END] END;
+CREATE MACRO t_subscript(a, i) AS a[CASE WHEN i < 1 THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1' || left(CAST(len(a) AS VARCHAR), 0) AS INTEGER) WHEN i > len(a) THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Array subscript must be less than or equal to array length: ' || i || ' > ' || len(a) AS INTEGER) ELSE i END];
+CREATE MACRO t_map_subscript(m, k) AS CASE WHEN m IS NULL OR k IS NULL OR map_contains(m, k) THEN m[k] ELSE m[CASE WHEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Key not present in map: ' || k || left(CAST(cardinality(m) AS VARCHAR), 0) AS INTEGER) IS NULL THEN k END] END;
 CREATE MACRO t_element_at(a, i) AS list_extract(a, i);
 CREATE MACRO t_map_element(m, k) AS m[k];
 CREATE MACRO t_json_scalar(j, p) AS CASE WHEN json_valid(j) AND json_type(j, p) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(j, p) END;

@@ -21,7 +21,7 @@ def choose(
 ) -> Chosen:
     """The partitions to read with their files; one None for a table without partition keys.
 
-    `filters`: rewritten conditions that must hold for every row that the query uses, over any columns of the table.
+    `filters`: rewritten conditions over the table's columns that hold for every row that the query uses.
     """
     if not table["partition_keys"]:
         return [(None, catalog("files", locations=[table["location"]])[0])]
@@ -59,8 +59,9 @@ def _pruned(
         conditions = " AND ".join(
             f"({_bare(condition).sql('duckdb', unsupported_level=ErrorLevel.RAISE)})" for condition in usable
         )
+        texts = f"(VALUES {rows}) AS p(n, {names})"
         left = connection.execute(
-            f"SELECT n FROM (SELECT n, {typed} FROM (VALUES {rows}) AS p(n, {names})) WHERE {conditions} ORDER BY n"
+            f"SELECT n FROM (SELECT n, {typed} FROM {texts}) WHERE {conditions} ORDER BY n"
         ).fetchall()
     except (duckdb.Error, SqlglotError):
         return known  # only a saving: the query itself applies its filters

@@ -6,7 +6,7 @@ A partition: `{"values": [text], "location"}`. A file: `{"path", "uri", "size"}`
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -44,9 +44,9 @@ def format_of(table: Mapping[str, Any]) -> str:
 def create_view(
     connection: duckdb.DuckDBPyConnection,
     table: Mapping[str, Any],
-    partitions: Iterable[tuple[Mapping[str, Any] | None, list[Mapping[str, Any]]]],
+    partitions: Iterable[tuple[Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]],
 ) -> None:
-    """Make `"database"."name"` readable. `partitions`: each with its files; None for a table without partitions."""
+    """Make `"database"."name"` readable. `partitions`: each, or None for the whole table, with its files."""
     form = format_of(table)
     selects = [
         _select(connection, table, form, partition, group, compression)
@@ -59,9 +59,9 @@ def create_view(
 
 
 def bytes_scanned(
-    connection: duckdb.DuckDBPyConnection, form: str, files: list[Mapping[str, Any]], columns: set[str]
+    connection: duckdb.DuckDBPyConnection, form: str, files: Sequence[Mapping[str, Any]], columns: set[str]
 ) -> int:
-    """What Athena would bill: whole files, or the column chunks that are used where the format has columns."""
+    """What Athena would bill: whole files; of Parquet, the parts of the columns that are used."""
     if form != _PARQUET or not files:
         return sum(file["size"] for file in files)
     rows = connection.execute(
@@ -102,7 +102,7 @@ def _select(
     table: Mapping[str, Any],
     form: str,
     partition: Mapping[str, Any] | None,
-    files: list[Mapping[str, Any]],
+    files: Sequence[Mapping[str, Any]],
     compression: str,
 ) -> str:
     if form == _PARQUET:
@@ -122,12 +122,12 @@ def _select(
     return f"SELECT {', '.join(columns)} FROM {source}"
 
 
-def _paths(files: list[Mapping[str, Any]]) -> str:
+def _paths(files: Sequence[Mapping[str, Any]]) -> str:
     return "[" + ", ".join(literal(file["path"]) for file in files) + "]"
 
 
 def _parquet(
-    connection: duckdb.DuckDBPyConnection, table: Mapping[str, Any], files: list[Mapping[str, Any]]
+    connection: duckdb.DuckDBPyConnection, table: Mapping[str, Any], files: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], str]:
     """Columns by name, as Athena reads Parquet; one that a file lacks is NULL."""
     source = f"read_parquet({_paths(files)}, union_by_name=true, hive_partitioning=false)"
@@ -152,14 +152,15 @@ def _parquet(
 def _json(
     connection: duckdb.DuckDBPyConnection,
     table: Mapping[str, Any],
-    files: list[Mapping[str, Any]],
+    files: Sequence[Mapping[str, Any]],
     compression: str,
 ) -> tuple[list[str], str]:
     """JSON lines; key names match without regard to case, as in Hive's serdes."""
     lenient = str(table["serde_parameters"].get("ignore.malformed.json", "false")).lower()
     common = f"format='newline_delimited', compression={literal(compression)}"
     seen = connection.execute(
-        f"DESCRIBE SELECT * FROM read_json({_paths(files)}, {common}, ignore_errors=true, map_inference_threshold=-1)"
+        f"DESCRIBE SELECT * FROM read_json({_paths(files)}, {common}, "
+        "ignore_errors=true, map_inference_threshold=-1)"
     ).fetchall()
     spelled = {name.lower(): (name, exp.DataType.build(kind, dialect="duckdb")) for name, kind, *_ in seen}
     columns, declared = [], []
@@ -194,7 +195,7 @@ def _spelled_as(kind: exp.DataType, detected: exp.DataType | None) -> exp.DataTy
 
 
 def _delimited(
-    table: Mapping[str, Any], form: str, files: list[Mapping[str, Any]], compression: str
+    table: Mapping[str, Any], form: str, files: Sequence[Mapping[str, Any]], compression: str
 ) -> tuple[list[str], str]:
     serde = table["serde_parameters"]
     skip = int(table["parameters"].get("skip.header.line.count", "0"))
@@ -226,6 +227,7 @@ def _delimited(
         "parallel": "false",
     }
     source = f"read_csv({_paths(files)}, {', '.join(f'{key}={value}' for key, value in options.items())})"
+    # Hive's lazy form gives NULL for what it cannot read; the quoted form fails.
     cast = "CAST" if form == _QUOTED else "TRY_CAST"
     columns = [
         _typed(cast, name, column["type"], column["name"])
@@ -235,7 +237,7 @@ def _delimited(
 
 
 def _typed(cast: str, name: str, hive: str, column: str) -> str:
-    """A text field as its column's type. Hive's lazy form gives NULL for what it cannot read, the quoted form fails."""
+    """A text field as its column's type."""
     kind = types.from_hive(hive)
     if kind.is_type(exp.DType.STRUCT, exp.DType.ARRAY, exp.DType.MAP):
         raise QueryError(

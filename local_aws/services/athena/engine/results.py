@@ -1,6 +1,7 @@
-"""Result files as Athena writes them: `ID.csv` (every value quoted, NULL as nothing) and `ID.csv.metadata`."""
+"""Result files as Athena writes them: `ID.csv` (each value quoted, NULL as nothing), `ID.csv.metadata`."""
 
 import json
+import struct
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -33,7 +34,7 @@ def csv_line(values: list[str | None]) -> str:
 
 
 def write_metadata(path: Path, columns: list[dict[str, Any]], update_count: int | None) -> None:
-    """Write what GetQueryResults needs beside the rows. AWS's own form is not documented; this one is JSON."""
+    """Write what GetQueryResults needs beside the rows. AWS does not document its form; this is JSON."""
     path.write_text(json.dumps({"columns": columns, "update_count": update_count}), encoding="utf-8")
 
 
@@ -50,7 +51,7 @@ def _format_of(kind: str) -> Callable[[Any], str]:
 
 
 def text(value: Any) -> str:
-    """A value as Athena prints it (it is not NULL at the top level; inside arrays and rows NULL is `null`)."""
+    """A value as Athena prints it; NULL, which only arrays, maps and rows hold, is `null`."""
     if value is None:
         return "null"
     if value is True or value is False:
@@ -80,7 +81,11 @@ def text(value: Any) -> str:
 
 
 def _key(key: Any) -> str:
-    return key if isinstance(key, str) else text(key)
+    if not isinstance(key, str):
+        return text(key)
+    return (
+        f"field{key[1:]}" if key[:1] == "_" and key[1:].isdigit() else key
+    )  # DuckDB's names of unnamed fields
 
 
 def _interval(value: timedelta) -> str:
@@ -99,20 +104,21 @@ def java_double(value: float) -> str:
 
 def java_float(value: float) -> str:
     """`Float.toString` of a 32-bit value that Python holds as 64 bits."""
-    digits = next(
-        text for text in (f"{value:.{n}g}" for n in range(1, 10)) if _float32(float(text)) == value or n == 9
-    )
+    digits = f"{value:.9g}"
+    for precision in range(1, 9):
+        shorter = f"{value:.{precision}g}"
+        if _float32(float(shorter)) == value:
+            digits = shorter
+            break
     return _java(repr(float(digits)), value)
 
 
 def _float32(value: float) -> float:
-    import struct
-
-    return struct.unpack("f", struct.pack("f", value))[0]
+    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def _java(shortest: str, value: float) -> str:
-    if value != value:  # noqa: PLR0124 - NaN is the one value unequal to itself
+    if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"

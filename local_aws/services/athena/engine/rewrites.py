@@ -116,7 +116,7 @@ def decimal_division(
     left: exp.Expr, left_kind: exp.DataType, right: exp.Expr, right_kind: exp.DataType
 ) -> exp.Expr:
     """Exact, rounded half up, with Trino's precision and scale: over whole numbers of the last digit."""
-    (p1, s1), (p2, s2) = decimal_of(left_kind), decimal_of(right_kind)
+    (p1, s1), (_, s2) = decimal_of(left_kind), decimal_of(right_kind)
     scale = max(s1, s2)
     precision = min(38, p1 + s2 + max(0, s2 - s1))
     shift = scale - s1 + s2
@@ -197,7 +197,7 @@ def _untyped(node: exp.Expr, operator: str, left: exp.DataType, right: exp.DataT
     if is_unknown(left) or is_unknown(right):
         return QueryError(
             "NOT_SUPPORTED",
-            f"local AWS cannot tell the types of {node.sql('trino')!r}, on which its value depends: add a CAST",
+            f"local AWS cannot tell the types in {node.sql('trino')!r}, on which it depends: add a CAST",
         )
     return QueryError(
         "TYPE_MISMATCH",
@@ -223,10 +223,8 @@ def _avg(node: exp.Avg) -> exp.Expr | None:
 
     def mean(whole: exp.Expr) -> exp.Expr:
         sums, counts = (_with_aggregate(whole, cls) for cls in (exp.Sum, exp.Count))
-        return exp.cast(
-            decimal_division(sums, total, counts, exp.DataType.build("BIGINT")),
-            kind.sql("duckdb"),
-            dialect="duckdb",
+        return exp.Cast(
+            this=decimal_division(sums, total, counts, exp.DataType.build("BIGINT")), to=kind.copy()
         )
 
     return _outside(node, mean)
@@ -260,7 +258,7 @@ def _round(node: exp.Round) -> exp.Expr:
     kind, decimals = kind_of(node.this), node.args.get("decimals")
     rounded = call("round", node.this, decimals)
     if kind.is_type(_T.DECIMAL):
-        return exp.cast(rounded, kind_of(node).sql("duckdb"), dialect="duckdb")
+        return exp.Cast(this=rounded, to=kind_of(node).copy())
     return rounded
 
 
@@ -344,7 +342,7 @@ def _digest(node: exp.SHA2Digest) -> exp.Expr:
 
 def _json_path(node: exp.Expr) -> str:
     path = node.expression
-    text = path.sql("trino") if isinstance(path, exp.JSONPath) else path.sql("trino")
+    text = path.sql("trino")
     return exp.Literal.string(text.strip("'").removeprefix("lax ")).sql("duckdb")
 
 
@@ -377,13 +375,10 @@ def _reduce(node: exp.Reduce) -> exp.Expr:
     return holder
 
 
-def _array_agg(node: exp.ArrayAgg) -> exp.Expr:
-    return call("list", node.this)
-
-
-def _group_concat(node: exp.GroupConcat) -> exp.Expr:
-    separator = node.args.get("separator") or exp.Literal.string("")
-    return call("string_agg", node.this, separator)
+def _array_sort(node: exp.ArraySort) -> exp.Expr:
+    if node.args.get("expression"):
+        raise QueryError("NOT_SUPPORTED", "array_sort with a comparator is not computed by local AWS")
+    return call("t_array_sort", node.this)
 
 
 def _approx_quantile(node: exp.ApproxQuantile) -> exp.Expr:
@@ -433,6 +428,9 @@ _SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.JSONExtractScalar: _json_scalar,
     exp.ParseJSON: lambda node: exp.cast(node.this.copy(), "JSON"),
     exp.JSONFormat: lambda node: exp.cast(node.this.copy(), "VARCHAR"),
+    exp.Encode: lambda node: call("encode", node.this),
+    exp.Decode: lambda node: call("decode", node.this),
+    exp.ArraySort: _array_sort,
     exp.Reduce: _reduce,
     exp.ApproxQuantile: _approx_quantile,
     exp.Typeof: _typeof,
@@ -443,6 +441,7 @@ _SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.TryCast: casts.rewrite,
     exp.Date: lambda node: casts.rewrite(exp.Cast(this=node.this.copy(), to=exp.DataType.build("DATE"))),
     exp.TimestampTrunc: times.truncate,
+    exp.DateTrunc: times.truncate,
     exp.DateAdd: times.add,
     exp.DateDiff: times.difference,
     exp.TimeToStr: times.to_text,

@@ -1,18 +1,18 @@
-"""Athena's statements other than SELECT: recognised from the parsed tree or a small grammar, never from DuckDB's output.
+"""Athena's statements, told apart by the parsed tree or by a small grammar.
 
 `read(sql)` gives one of the dataclasses below; what it does not know is refused by name.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType
-from sqlglot.dialects.hive import Hive
 
 from local_aws.services.athena.engine import types
 from local_aws.services.athena.engine.errors import QueryError
+from local_aws.services.athena.engine.lexer import Words
 from local_aws.services.athena.engine.translate import parse
 
 Name = tuple[str | None, str]
@@ -309,73 +309,8 @@ def _insert(tree: exp.Insert) -> Insert:
     return Insert(_name(table), columns, _as_query(tree.expression.unnest()))
 
 
-class _Words:
-    """The tokens of a statement that sqlglot does not parse, read one after the other."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens: list[Token] = Hive().tokenize(text)
-        self._at = 0
-
-    @property
-    def done(self) -> bool:
-        return self._at >= len(self._tokens)
-
-    def take(self, *words: str) -> bool:
-        """Step over these words if they come next."""
-        ahead = [token.text.upper() for token in self._tokens[self._at : self._at + len(words)]]
-        if ahead != [word.upper() for word in words]:
-            return False
-        self._at += len(words)
-        return True
-
-    def need(self, *words: str) -> None:
-        """Step over these words, or fail naming them."""
-        if not self.take(*words):
-            raise self.error(" ".join(words))
-
-    def error(self, expected: str) -> QueryError:
-        if self.done:
-            return QueryError("SYNTAX_ERROR", f"{expected} expected at the end of the statement")
-        token = self._tokens[self._at]
-        where = f"line {token.line}:{token.col - len(token.text) + 1}"
-        return QueryError("SYNTAX_ERROR", f"{where}: mismatched input '{token.text}'. Expecting: {expected}")
-
-    def next(self, expected: str) -> Token:
-        if self.done:
-            raise self.error(expected)
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def name(self) -> Name:
-        first = self.next("a name").text.lower()
-        if self.take("."):
-            return first, self.next("a name").text.lower()
-        return None, first
-
-    def string(self) -> str:
-        token = self.next("a text in quotes")
-        if token.token_type != TokenType.STRING:
-            self._at -= 1
-            raise self.error("a text in quotes")
-        return token.text
-
-    def parenthesised(self) -> str:
-        """The text between a parenthesis that comes next and its partner."""
-        opening = self.next("(")
-        depth = 1
-        while depth:
-            token = self.next(")")
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-        return self._text[opening.end + 1 : token.start]
-
-    def end(self) -> None:
-        if not self.done:
-            raise self.error("<EOF>")
-
-
 def _unload(text: str) -> Unload:
-    words = _Words(text)
+    words = Words(text)
     words.need("UNLOAD")
     query = parse(words.parenthesised())
     words.need("TO")
@@ -397,7 +332,7 @@ def _unload(text: str) -> Unload:
 
 
 def _show(text: str) -> Catalog:
-    words = _Words(text)
+    words = Words(text)
     words.need("SHOW")
     if words.take("DATABASES") or words.take("SCHEMAS"):
         pattern = _pattern(words)
@@ -420,13 +355,13 @@ def _show(text: str) -> Catalog:
     raise QueryError("NOT_SUPPORTED", f"{' '.join(text.split()[:2]).upper()} is not computed by local AWS")
 
 
-def _pattern(words: _Words) -> str | None:
+def _pattern(words: Words) -> str | None:
     words.take("LIKE")
     return None if words.done else words.string()
 
 
 def _repair(text: str) -> Catalog:
-    words = _Words(text)
+    words = Words(text)
     words.need("MSCK", "REPAIR", "TABLE")
     name = words.name()
     words.end()
@@ -434,7 +369,7 @@ def _repair(text: str) -> Catalog:
 
 
 def _describe(text: str) -> Catalog:
-    words = _Words(text)
+    words = Words(text)
     words.next("DESCRIBE")
     words.take("FORMATTED") or words.take("EXTENDED")
     name = words.name()
@@ -443,7 +378,7 @@ def _describe(text: str) -> Catalog:
 
 
 def _alter(text: str) -> Catalog:
-    words = _Words(text)
+    words = Words(text)
     words.need("ALTER", "TABLE")
     name = words.name()
     if words.take("ADD"):
@@ -472,7 +407,7 @@ def _alter(text: str) -> Catalog:
     )
 
 
-def _partition_values(words: _Words) -> dict[str, str]:
+def _partition_values(words: Words) -> dict[str, str]:
     words.need("(")
     values = {}
     while not words.take(")"):
@@ -483,7 +418,7 @@ def _partition_values(words: _Words) -> dict[str, str]:
     return values
 
 
-_BY_WORD = {
+_BY_WORD: dict[str, Callable[[str], Statement]] = {
     "UNLOAD": _unload,
     "SHOW": _show,
     "MSCK": _repair,

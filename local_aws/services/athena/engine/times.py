@@ -12,7 +12,9 @@ _DATE_UNITS = ("day", "week", "month", "quarter", "year")
 _UNITS = (*_DATE_UNITS, "hour", "minute", "second", "millisecond")
 # strftime letters that both sides write alike, after sqlglot has turned MySQL's into strftime's.
 _LETTERS = re.compile(r"%(-?[a-zA-Z%])")
-_KNOWN_LETTERS = frozenset("a A b B d -d H -H I -I j m -m M S y Y p f %".split(" "))
+_KNOWN_LETTERS = frozenset(
+    ["a", "A", "b", "B", "d", "-d", "H", "-H", "I", "-I", "j", "m", "-m", "M", "S", "y", "Y", "p", "f", "%"]
+)
 _FIELDS = {
     "year": "year",
     "quarter": "quarter",

@@ -1,4 +1,4 @@
-"""A Trino query as a DuckDB query: names resolved, types inferred, every known difference rewritten or refused."""
+"""A Trino query as a DuckDB query: names resolved, types inferred, differences rewritten or refused."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from local_aws.services.athena.engine import functions, rewrites, types, typing_rules
+from local_aws.services.athena.engine import functions, lambdas, rewrites, types, typing_rules
 from local_aws.services.athena.engine.errors import QueryError, at
 
 _METADATA = functions.metadata(typing_rules.METADATA)
@@ -29,8 +29,8 @@ _REFUSED_CLAUSES = {
 class Translated:
     """`columns`: the output names. `used`: (database, table) -> names of the columns that are read.
 
-    `filters`: (database, table) -> rewritten conditions that hold for every row that is used of a table which the
-    query names once.
+    `filters`: (database, table) -> rewritten conditions that hold for every row that is used of a table which
+    the query names once.
     """
 
     sql: str
@@ -94,6 +94,10 @@ def translate(
     try:
         tree = qualify(query, schema=known, db=database, dialect="athena", expand_alias_refs=False)
         tree = annotate_types(tree, schema=known, expression_metadata=_METADATA, dialect="athena")
+        if lambdas.infer(tree, _METADATA):
+            tree = annotate_types(
+                tree, schema=known, expression_metadata=_METADATA, dialect="athena", overwrite_types=False
+            )
     except OptimizeError as error:
         raise _unresolved(error) from error
     used = _used(tree)
@@ -118,7 +122,7 @@ def place(node: exp.Expr) -> str:
 
 
 def _prepare(query: exp.Expr) -> None:
-    """What must be settled before names are resolved: positions in arrays and the names of unnamed columns."""
+    """What must be settled before names are resolved: array positions, names of unnamed columns."""
     dialect = Athena()
     for bracket in list(query.find_all(exp.Bracket)):
         safe = bracket.args.get("safe")

@@ -87,8 +87,33 @@ def trino_name(duck: Any) -> str:
     return _SIMPLE.get(str(duck), "varchar")
 
 
+_NUMBERS = {
+    exp.DType.TINYINT: "tinyint",
+    exp.DType.SMALLINT: "smallint",
+    exp.DType.INT: "integer",
+    exp.DType.BIGINT: "bigint",
+    exp.DType.FLOAT: "float",
+    exp.DType.DOUBLE: "double",
+}
+_FAMILY = {"tinyint": "integer", "smallint": "integer", "integer": "integer", "bigint": "integer"}
+
+
+def trino_of(kind: exp.DataType) -> str | None:
+    """Trino's name of an inferred number type; None for other types and where nothing could be inferred."""
+    if kind.is_type(exp.DType.DECIMAL) and len(kind.expressions) == 2:
+        return f"decimal({kind.expressions[0].name},{kind.expressions[1].name})"
+    return _NUMBERS.get(kind.this)
+
+
+def family(trino: str) -> str:
+    """What a number is: integer, decimal with its scale, float or double; other types as they are."""
+    if trino.startswith("decimal"):
+        return "decimal of scale " + trino[8:-1].split(",")[1].strip()
+    return _FAMILY.get(trino, trino)
+
+
 def hive_name(trino: str) -> str:
-    """The catalog's spelling of a Trino type without nested rows, for tables made by CTAS."""
+    """The catalog's spelling of a Trino type."""
     kind = exp.DataType.build(trino, dialect="trino")
     return hive_type(kind)
 

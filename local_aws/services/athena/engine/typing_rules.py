@@ -44,8 +44,7 @@ def decimal_of(kind: exp.DataType) -> tuple[int, int]:
 
 
 def common(kinds: Iterable[exp.DataType]) -> exp.DataType:
-    """The type that CASE, COALESCE, UNION and their like give to several; UNKNOWN when Trino would refuse or one is
-    unknown."""
+    """The type that CASE, COALESCE and their like give to several; UNKNOWN when there is none."""
     known = [kind for kind in kinds if kind.this != exp.DType.NULL]
     if not known:
         return exp.DType.NULL.into_expr()

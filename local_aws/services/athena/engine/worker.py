@@ -1,6 +1,6 @@
-"""`python -m local_aws.services.athena.engine.worker`: answers queries, one after the other, on its standard streams.
+"""`python -m local_aws.services.athena.engine.worker`: answers queries on its standard streams.
 
-One JSON object a line. In: `{"query": {...}}`, and `{"answer": ...}` or `{"error": [name, message]}` to a call.
+One JSON object a line. In: `{"query": {...}}`; to a call `{"answer": ...}` or `{"error": [name, message]}`.
 Out: `{"call": [operation, arguments]}` to the catalog, and at the end of a query `{"done": {...}}` or
 `{"failed": {...}}`. The process ends with its input, even in the middle of a query.
 """

@@ -101,17 +101,19 @@ def _insert(
     if len(targets) != len(translated.columns):
         raise QueryError(
             "TYPE_MISMATCH",
-            f"Insert query has mismatched column types: the table takes {len(targets)} columns, the query gives {len(translated.columns)}",
+            f"Insert query has {len(translated.columns)} columns, the table takes {len(targets)}",
         )
     unknown = set(targets) - {column["name"] for column in listed}
     if unknown:
         raise QueryError(
             "COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {min(unknown)}"
         )
+    source = {column["name"]: "NULL" for column in listed}
+    source.update({name: f"c{index}" for index, name in enumerate(targets)})
     inner = ", ".join(f"c{index}" for index in range(len(targets)))
     outer = ", ".join(
-        f"CAST({f'c{targets.index(column["name"])}' if column['name'] in targets else 'NULL'} "
-        f"AS {types.duckdb_of_hive(column['type'])}) AS {identifier(column['name'])}"
+        f"CAST({source[column['name']]} AS {types.duckdb_of_hive(column['type'])}) "
+        f"AS {identifier(column['name'])}"
         for column in listed
     )
     shaped = Translated(
@@ -132,7 +134,7 @@ def _copy(
     options: dict[str, str],
     keys: list[str] | None = None,
 ) -> tuple[list[dict[str, str]], int, list[tuple[str, str]]]:
-    """Write the rows as files; returns them as {"path", "name"}, the number of rows, and the typed columns."""
+    """Write the rows as files; returns these as {"path", "name"}, the number of rows, the typed columns."""
     form = options.get("format", "PARQUET").upper()
     if form != "PARQUET":
         raise QueryError("NOT_SUPPORTED", f"format {form} is not written by local AWS, only PARQUET")
@@ -161,7 +163,7 @@ def _copy(
         where = target if keys else target / part
         connection.execute(
             f"COPY (SELECT {names} FROM result) TO {literal(str(where))} "
-            f"(FORMAT PARQUET, COMPRESSION {'UNCOMPRESSED' if compression == 'NONE' else compression}{layout})"
+            f"(FORMAT PARQUET, COMPRESSION {compression.replace('NONE', 'UNCOMPRESSED')}{layout})"
         )
         counted = connection.execute("SELECT count(*) FROM result").fetchone()
     except duckdb.Error as error:

@@ -231,7 +231,7 @@ class Supervisor:
             "cwd": str(job.cwd),
             "env": base | always | self._environment | job.env,
             "nice": 0 if service else JOB_NICENESS,
-            "dies_with_server": service,
+            "dies_with": os.getpid() if service else None,
         }
 
     def _watch(self, job_id: str, on_exit: OnExit, on_line: OnLine | None) -> None:

@@ -82,7 +82,7 @@ class Runner:
             pending[pipe] = b""  # type: ignore[index]
         timeout = self.job["timeout_seconds"]
         deadline = None if timeout is None else time.monotonic() + timeout
-        server = os.getppid()
+        server = self.job.get("dies_with")
         drain_until: float | None = None
         while selector.get_map():
             for key, _ in selector.select(POLL_SECONDS if drain_until is None else 0.02):
@@ -100,7 +100,7 @@ class Runner:
             now = time.monotonic()
             if deadline is not None and now > deadline and self.reason == "exited":
                 self.stop("timed_out")
-            if self.job.get("dies_with_server") and os.getppid() != server and self.reason == "exited":
+            if server is not None and os.getppid() != server and self.reason == "exited":
                 self.stop("stopped")
             if self.kill_at is not None and now > self.kill_at:
                 self.kill_group(signal.SIGKILL)

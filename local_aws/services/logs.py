@@ -13,10 +13,10 @@ from moto.logs import models
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
 from moto.logs.models import LogEvent, LogGroup, LogsBackend, LogStream, logs_backends
 from moto.logs.responses import LogsResponse
-from moto.logs.utils import EventMessageFilter
 
 from local_aws import moto_hooks
 from local_aws.context import Context, State
+from local_aws.services.log_patterns import matcher
 from local_aws.state.log_events import FIRST, Event, LogEvents, Position, Stream
 
 DAY_MILLISECONDS = 86_400_000
@@ -71,10 +71,11 @@ class StoredStream(LogStream):
     def deliver(self, events: list[Event]) -> None:
         """Hand the events to the group's subscriptions."""
         for subscription in self.log_group.subscription_filters.values():
+            matches = matcher(subscription.filter_pattern or "")
             matching = [
                 {"id": event.id, "timestamp": event.timestamp, "message": event.message}
                 for event in events
-                if EventMessageFilter(subscription.filter_pattern or "").matches(event.message)
+                if matches(event.message)
             ]
             if matching:
                 service = subscription.destination_arn.split(":")[2]
@@ -175,7 +176,7 @@ class StoredGroup(LogGroup):
     ) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
         streams = [row for row in self.store.streams(self.arn) if _chosen(row.name, log_stream_names)]
         _, after = _parse_token(next_token)
-        matches = EventMessageFilter(filter_pattern or "").matches
+        matches = matcher(filter_pattern or "")
         limit = limit or 10_000
         found: list[Event] = []
         for event in self.store.scan(streams, after, start_time, end_time):

@@ -13,6 +13,13 @@ from local_aws.services.s3.body import ENVIRON_KEY, Body
 from local_aws.services.s3.journal import Journal
 from local_aws.services.s3.keys import BlobKey, Reference
 
+# Sub-resources that moto does not know: it would take such a request for one about the bucket or the object.
+NOT_SUPPORTED = {
+    "abac", "analytics", "annotation", "intelligent-tiering", "metadataAnnotationTable",
+    "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics",
+    "renameObject", "requestPayment", "session", "torrent",
+}  # fmt: skip
+
 
 class DurableS3Backend(S3Backend):
     journal: Journal  # set once, by install()
@@ -112,6 +119,8 @@ class DurableS3Response(S3Response):
     def _named(self, respond: Any, request: Any, full_url: str, headers: Any) -> Any:
         """What moto has no code for is refused by name."""
         try:
+            for name in NOT_SUPPORTED & set(request.args):
+                raise NotImplementedError(f"?{name}")
             return respond(request, full_url, headers)
         except NotImplementedError as error:
             query = request.query_string.decode() or "object"

@@ -27,6 +27,7 @@ SECTION = {
 SAMPLES = 5
 SAMPLE_SHARE = 0.8
 SAMPLES_NEED = 200
+BOOTSTRAP_ROWS = 20_000
 CURVE_POINTS = 1000
 BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
 
@@ -101,14 +102,18 @@ def standard_errors(answers: Answers, *, replicates: int = 200, seed: int = 7) -
     """Bootstrap standard error of every metric at this number of rows (steadier than five samples).
 
     Binary rows are joined by one of each outcome: 201 rows without a false positive do not promise that there
-    will never be one, but their bootstrap would.
+    will never be one, but their bootstrap would. Beyond 20,000 rows a sample of so many is drawn from and the
+    error scaled by the square root: it is a matter of the number of rows alone.
     """
+    random, rows = np.random.default_rng(seed), len(answers)
+    if rows > BOOTSTRAP_ROWS:
+        answers = answers.take(random.choice(rows, BOOTSTRAP_ROWS, replace=False))
+    scale = math.sqrt(len(answers) / rows)
     answers = _with_each_outcome(answers)
-    random = np.random.default_rng(seed)
     drawn = [
         metrics(answers.take(random.integers(len(answers), size=len(answers)))) for _ in range(replicates)
     ]
-    return {name: float(np.nanstd([row[name] for row in drawn], ddof=1)) for name in drawn[0]}
+    return {name: scale * float(np.nanstd([row[name] for row in drawn], ddof=1)) for name in drawn[0]}
 
 
 def _with_each_outcome(answers: Answers) -> Answers:

@@ -124,9 +124,7 @@ def _words(description: str) -> str:
     name, value, spread, side, limit = found.groups()
     around = f" ± {float(spread):.2g}" if spread else ""
     where = "below" if side == "Less" else "above"
-    return (
-        f"{name.replace('_', ' ')} is {float(value):.4g}{around}, {where} its threshold of {float(limit):.4g}"
-    )
+    return f"{name} is {float(value):.4g}{around}, {where} its threshold of {float(limit):.4g}"
 
 
 def _refused(analysis: Json) -> str:
@@ -345,7 +343,7 @@ overflow-wrap:anywhere}section{background:var(--card);border:1px solid
 var(--line);border-radius:12px;padding:18px;margin-top:18px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}th{text-align:left;color:var(--soft);
 font-weight:600}td,th{padding:5px 10px 5px 0;border-bottom:1px solid
-var(--line);vertical-align:top;overflow-wrap:break-word} tr:last-child
+var(--line);vertical-align:top;overflow-wrap:break-word} td:last-child{min-width:170px}tr:last-child
 td{border-bottom:0}.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}figure{margin:0}
 figcaption{font-weight:600;font-size:13.5px}svg{width:100%;height:auto;display:block}svg

@@ -12,7 +12,13 @@ from sklearn import metrics as reference
 
 from sagemaker_scripts.monitoring import jobs, model_constraints
 from sagemaker_scripts.monitoring.answers import Attributes, read_answers
-from sagemaker_scripts.monitoring.model_quality import Answers, calibration, metrics, statistics_of
+from sagemaker_scripts.monitoring.model_quality import (
+    Answers,
+    calibration,
+    metrics,
+    standard_errors,
+    statistics_of,
+)
 from sagemaker_scripts.monitoring.tables import Dataset
 
 MERGED = '{"sagemakerMergeJson":{"captureIndexNames":["endpointOutput"]}}'
@@ -172,6 +178,17 @@ def test_calibration_bins():
         {"mean_score": pytest.approx(0.05), "observed": 0.5, "count": 2},
         {"mean_score": pytest.approx(0.975), "observed": 1.0, "count": 2},
     ]
+
+
+def test_standard_errors_of_many_rows_come_from_a_sample():
+    """An accuracy of p over n rows varies by sqrt(p (1 - p) / n), whatever is drawn from."""
+    random = np.random.default_rng(6)
+    truth = random.integers(0, 2, 100_000)
+    said = np.where(random.random(len(truth)) < 0.9, truth, 1 - truth)
+    for count in (2000, 100_000):
+        answers = Answers("BinaryClassification", truth[:count], said[:count])
+        expected = math.sqrt(0.9 * 0.1 / count)
+        assert standard_errors(answers)["accuracy"] == pytest.approx(expected, rel=0.15)
 
 
 def test_tolerance_follows_the_rows_of_the_window():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from local_aws.images import registry
@@ -20,22 +19,15 @@ _XGBOOST_METRICS = (
 )
 
 
-def xgboost_definitions() -> list[dict[str, str]]:
-    """What the service adds for the built-in XGBoost. Stored log lines carry TAB as `#011`."""
+def built_in_definitions(image_uri: str) -> list[dict[str, str]]:
+    """What the service adds for a built-in algorithm. Stored log lines carry TAB as `#011`."""
+    if registry.split_uri(image_uri)[0] != "sagemaker-xgboost":
+        return []
     return [
         {"Name": f"{channel}:{metric}", "Regex": rf".*\[[0-9]+\].*#011{channel}-{metric}:{_NUMBER}.*"}
         for channel in ("train", "validation")
         for metric in _XGBOOST_METRICS
     ]
-
-
-def definitions(image_uri: str, given: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """The definitions in force: the request's own, and the built-in algorithm's for other names."""
-    given = list(given)
-    if registry.split_uri(image_uri)[0] != "sagemaker-xgboost":
-        return given
-    names = {definition["Name"] for definition in given}
-    return given + [d for d in xgboost_definitions() if d["Name"] not in names]
 
 
 def final(service: Service, record: Record) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
             )
     algorithm = request["AlgorithmSpecification"]
     errors.refuse(algorithm, "AlgorithmName")
-    _check_algorithm(algorithm)
+    _check_algorithm(request)
     resources = request["ResourceConfig"]
     errors.refuse(resources, "InstanceGroups", "TrainingPlanArn")
     jobs.check_instances(resources.get("InstanceCount"), resources.get("InstanceType"), "training job")
@@ -46,9 +46,10 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     _check_output(service, request["OutputDataConfig"]["S3OutputPath"])
 
     record = copy.deepcopy({key: value for key, value in request.items() if key != "Tags"})
-    record["AlgorithmSpecification"]["MetricDefinitions"] = metrics.definitions(
-        algorithm["TrainingImage"], algorithm.get("MetricDefinitions", ())
-    )
+    if _is_built_in(request):
+        record["AlgorithmSpecification"]["MetricDefinitions"] = metrics.built_in_definitions(
+            algorithm["TrainingImage"]
+        )
     record["TrainingJobArn"] = service.arn("training-job", request["TrainingJobName"])
     record["ModelArtifacts"] = {}
     jobs.submit(service, TRAINING, record, request.get("Tags"))
@@ -64,17 +65,29 @@ def stop(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _check_algorithm(algorithm: dict[str, Any]) -> None:
+def _check_algorithm(request: dict[str, Any]) -> None:
+    algorithm = request["AlgorithmSpecification"]
     if not algorithm.get("TrainingImage"):
         raise errors.validation("AlgorithmSpecification names neither a TrainingImage nor an AlgorithmName.")
     if algorithm["TrainingInputMode"] == "Pipe":
         raise errors.unsupported("TrainingInputMode Pipe")
+    if algorithm.get("MetricDefinitions") and _is_built_in(request):
+        raise errors.validation(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the "
+            "request without specifying metric definitions."
+        )
     try:
         registry.resolve(
             algorithm["TrainingImage"], "training", entrypoint=algorithm.get("ContainerEntrypoint")
         )
     except registry.UnknownImage as error:
         raise errors.validation(str(error)) from error
+
+
+def _is_built_in(request: dict[str, Any]) -> bool:
+    """Whether the image's own algorithm trains: no script of the user's, no other command."""
+    script = "sagemaker_program" in request.get("HyperParameters", {})
+    return not script and not request["AlgorithmSpecification"].get("ContainerEntrypoint")
 
 
 def _check_channel(service: Service, channel: dict[str, Any], role_arn: str) -> None:

@@ -7,6 +7,8 @@ import tarfile
 import pytest
 from moto.core.exceptions import ServiceException
 
+from local_aws.services.sagemaker import metrics
+
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 DONE = ("Completed", "Failed", "Stopped")
 
@@ -91,21 +93,42 @@ def test_the_container_contract_and_the_artefacts(api, role, objects):
     assert job["BillableTimeInSeconds"] >= 1
 
 
+LOG = (
+    "print('[0]\\ttrain-logloss:0.60000\\tvalidation-logloss:0.61000')\n"
+    "print('[1]\\ttrain-logloss:0.40000\\tvalidation-logloss:nan')\n"
+    "print('mine=1.5')\n"
+)
+
+
 def test_metrics_are_read_from_the_stored_form_of_the_log(api, role):
-    script = (
-        "print('[0]\\ttrain-logloss:0.60000\\tvalidation-logloss:0.61000')\n"
-        "print('[1]\\ttrain-logloss:0.40000\\tvalidation-logloss:0.45000')\n"
-        "print('mine=1.5')\n"
-    )
-    given = request(role, script)
-    given["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "mine", "Regex": "mine=([0-9.]+)"}]
+    given = request(role, LOG)
+    given["AlgorithmSpecification"]["MetricDefinitions"] = [
+        {"Name": "mine", "Regex": "mine=([0-9.]+)"},
+        {"Name": "loss", "Regex": r".*#011validation-logloss:(\S+)"},
+    ]
     job = run(api, given)
-    final = {m["MetricName"]: m["Value"] for m in job["FinalMetricDataList"]}
-    assert final == {"train:logloss": 0.4, "validation:logloss": 0.45, "mine": 1.5}
-    names = [d["Name"] for d in job["AlgorithmSpecification"]["MetricDefinitions"]]
-    assert names[0] == "mine"
-    assert "validation:auc" in names
-    assert len(names) <= 40
+    assert {m["MetricName"]: m["Value"] for m in job["FinalMetricDataList"]} == {"mine": 1.5, "loss": 0.61}
+
+
+def test_the_built_in_algorithm_brings_its_own_definitions(service, api, role):
+    definitions = metrics.built_in_definitions(XGBOOST)
+    assert len(definitions) <= 40
+    record = {
+        "TrainingJobName": "job",
+        "AlgorithmSpecification": {"TrainingImage": XGBOOST, "MetricDefinitions": definitions},
+    }
+    reader = metrics.Reader(service, record)
+    reader.feed("[7]#011train-logloss:0.40000#011validation-logloss:4.5e-01#011validation-auc:0.91234")
+    assert {m["MetricName"]: m["Value"] for m in metrics.final(service, record)} == {
+        "train:logloss": 0.4,
+        "validation:logloss": 0.45,
+        "validation:auc": 0.91234,
+    }
+    given = request(role, "pass")
+    del given["AlgorithmSpecification"]["ContainerEntrypoint"]
+    given["AlgorithmSpecification"]["MetricDefinitions"] = definitions[:1]
+    with pytest.raises(ServiceException, match="You can't override the metric definitions"):
+        api("CreateTrainingJob", **given)
 
 
 def test_the_failure_file_is_the_reason(api, role, objects):
@@ -128,7 +151,7 @@ def test_a_stop_keeps_the_model_so_far(api, service, role, objects):
     api("CreateTrainingJob", **request(role, script))
     base = service.context.data_dir / "sagemaker/us-east-1/training-job/job/ml"
     api.wait("DescribeTrainingJob", "SecondaryStatus", ("Training",), TrainingJobName="job")
-    while not (base / "model/m").exists():
+    while not (base / "model/m").exists() or (base / "model/m").read_text() != "so far":
         pass
     api("StopTrainingJob", TrainingJobName="job")
     job = api.wait("DescribeTrainingJob", "TrainingJobStatus", DONE, TrainingJobName="job")

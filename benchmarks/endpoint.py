@@ -3,7 +3,8 @@
     .venv/jobs/bin/python -m benchmarks.endpoint [--seconds 2] [--rounds 3] [--json FILE]
 
 Three servers, each a process of its own, are measured in turns with 1, 8 and 64 clients; each figure is the
-median of the rounds:
+median of the rounds. Beside the clock stands the server's own processor time for a request, which does not
+depend on what else the machine is doing:
 
 * `bare`: the model behind the same ASGI server (uvicorn, uvloop, httptools): read the body, parse it,
   predict, answer. No endpoint logic at all.
@@ -32,8 +33,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 CLIENTS = (1, 8, 64)
 FEATURES = 69
@@ -90,34 +94,52 @@ class Client(asyncio.Protocol):
         self.transport.write(self.request)
 
 
-async def load(port: int, path: str, clients: int, seconds: float) -> dict[str, float]:
-    """Asks for a number of seconds; answers per second and latency percentiles in milliseconds."""
+@dataclass
+class Server:
+    """A server under test: where it listens, which path answers, and its process."""
+
+    port: int
+    path: str
+    process: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        times = self.process.cpu_times()
+        return times.user + times.system
+
+
+async def load(server: Server, clients: int, seconds: float) -> dict[str, float]:
+    """Asks for a number of seconds: answers a second, latency percentiles, processor time for an answer."""
     row = ",".join(f"{random.uniform(0, 100):.1f}" for _ in range(FEATURES)).encode()
     request = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n"
+        f"POST {server.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n"
         f"Content-Length: {len(row)}\r\n\r\n"
     ).encode() + row
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
+    used = server.cpu_seconds()
     begun = time.perf_counter()
     connections = [
-        await loop.create_connection(lambda: Client(request, latencies, begun + seconds), "127.0.0.1", port)
+        await loop.create_connection(
+            lambda: Client(request, latencies, begun + seconds), "127.0.0.1", server.port
+        )
         for _ in range(clients)
     ]
     await asyncio.gather(*(protocol.done for _, protocol in connections))
     elapsed = time.perf_counter() - begun
+    used = server.cpu_seconds() - used
     for transport, _ in connections:
         transport.close()
     latencies.sort()
     return {
         "requests_per_second": len(latencies) / elapsed,
+        "cpu_us": used / len(latencies) * 1e6,
         "p50_ms": latencies[len(latencies) // 2] * 1000,
         "p99_ms": latencies[min(int(len(latencies) * 0.99), len(latencies) - 1)] * 1000,
     }
 
 
 @contextmanager
-def server(argv: list[str], env: dict[str, str], port: int, ready: str) -> Iterator[None]:
+def started(argv: list[str], env: dict[str, str], port: int, ready: str, path: str) -> Iterator[Server]:
     """A server process, from its first answer with 200 to its end."""
     root = str(Path(__file__).resolve().parents[1])
     process = subprocess.Popen(
@@ -133,7 +155,7 @@ def server(argv: list[str], env: dict[str, str], port: int, ready: str) -> Itera
                 time.sleep(0.1)
             if process.poll() is not None:
                 raise RuntimeError(f"{' '.join(argv)} ended with code {process.returncode}")
-        yield
+        yield Server(port, path, psutil.Process(process.pid))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=40)
@@ -190,32 +212,29 @@ def run(seconds: float, rounds: int) -> dict[str, Any]:
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         make_model(base / "model")
-        addresses = {"bare": (free_port(), "/invocations")}
-        env = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(addresses["bare"][0])}
-        stack.enter_context(
-            server(["-m", "local_aws.images.xgboost.serve"], env, addresses["bare"][0], "/ping")
-        )
+        port = free_port()
+        env = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        argv = ["-m", "local_aws.images.xgboost.serve"]
+        servers = {"bare": stack.enter_context(started(argv, env, port, "/ping", "/invocations"))}
         for name in ("endpoint", "capture"):
             write_desired(base / name, base / "model", capture=name == "capture")
             port = free_port()
             argv = ["-m", "local_aws.serving", "--port", str(port), "--data-dir", str(base / name)]
-            stack.enter_context(server(argv, NOWHERE, port, "/-/status"))
-            addresses[name] = (port, f"/endpoints/{NAME}/invocations")
-        for port, path in addresses.values():
-            asyncio.run(load(port, path, 8, min(seconds, 1)))  # warm
+            path = f"/endpoints/{NAME}/invocations"
+            servers[name] = stack.enter_context(started(argv, NOWHERE, port, "/-/status", path))
+        for server in servers.values():
+            asyncio.run(load(server, 8, min(seconds, 1)))  # warm
         for clients in CLIENTS:
             for _ in range(rounds):
-                for name, (port, path) in addresses.items():
-                    taken.setdefault((name, clients), []).append(
-                        asyncio.run(load(port, path, clients, seconds))
-                    )
+                for name, server in servers.items():
+                    taken.setdefault((name, clients), []).append(asyncio.run(load(server, clients, seconds)))
     results: dict[str, Any] = {}
     for (name, clients), figures in taken.items():
         middle = {key: statistics.median(one[key] for one in figures) for key in figures[0]}
         if name != "bare":
-            middle["ratio"] = (
-                middle["requests_per_second"] / results["bare"][str(clients)]["requests_per_second"]
-            )
+            bare = results["bare"][str(clients)]
+            middle["ratio"] = middle["requests_per_second"] / bare["requests_per_second"]
+            middle["cpu_ratio"] = bare["cpu_us"] / middle["cpu_us"]
         results.setdefault(name, {})[str(clients)] = middle
     return results
 
@@ -229,13 +248,13 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     results = run(options.seconds, options.rounds)
-    print(f"{'server':10}{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}")
+    print("server    clients  requests/s   p50 ms   p99 ms  ratio   cpu us  cpu ratio")
     for name, by_clients in results.items():
-        for clients, figures in by_clients.items():
-            ratio = f"{figures['ratio']:8.2f}" if "ratio" in figures else "       -"
+        for clients, taken in by_clients.items():
             print(
-                f"{name:10}{clients:>8}{figures['requests_per_second']:12.0f}"
-                f"{figures['p50_ms']:9.2f}{figures['p99_ms']:9.2f}{ratio}"
+                f"{name:10}{clients:>7}{taken['requests_per_second']:12.0f}{taken['p50_ms']:9.2f}"
+                f"{taken['p99_ms']:9.2f}{taken.get('ratio', 1):7.2f}{taken['cpu_us']:9.0f}"
+                f"{taken.get('cpu_ratio', 1):11.2f}"
             )
     if options.json:
         options.json.write_text(

@@ -153,8 +153,13 @@ def resolve(
         raise UnknownImage(
             f"Image {image_uri} {what}. It has: {', '.join(image.modules) or 'nothing built in'}."
         )
+    if kind in ("serving", "transform") and has_user_code(environment):
+        raise UnknownImage(
+            f"Image {image_uri} with user code (SAGEMAKER_PROGRAM) cannot serve in local AWS yet. Leave the "
+            "variable out to serve the model itself, or give the container an entry point of its own."
+        )
     env["PYTHONPATH"] = str(PROJECT_ROOT)
-    hosted = image.in_process if kind == "serving" and not has_user_code(environment) else None
+    hosted = image.in_process if kind == "serving" else None
     return Command(argv=[str(python), "-m", module, *words], env=env, in_process=hosted)
 
 

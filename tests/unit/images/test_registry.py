@@ -37,10 +37,17 @@ def test_account_region_suffix_and_digest_do_not_matter(uri):
     assert resolve(uri, "serving").in_process == "xgboost"
 
 
-def test_user_code_is_never_hosted_in_process():
-    command = resolve(XGBOOST, "serving", environment={"SAGEMAKER_PROGRAM": "inference.py"})
-    assert command.in_process is None
-    assert command.argv[1:] == ["-m", "local_aws.images.xgboost.serve"]
+@pytest.mark.parametrize("kind", ["serving", "transform"])
+def test_user_code_is_refused_where_it_would_be_ignored(kind):
+    with pytest.raises(
+        UnknownImage, match=r"with user code \(SAGEMAKER_PROGRAM\) cannot serve in local AWS yet"
+    ):
+        resolve(XGBOOST, kind, environment={"SAGEMAKER_PROGRAM": "inference.py"})
+
+
+def test_an_entry_point_of_its_own_is_a_process_of_its_own():
+    command = resolve(XGBOOST, "serving", python="/env/python", entrypoint=["python3", "/opt/ml/model/s.py"])
+    assert (command.argv, command.in_process) == (["/env/python", "/opt/ml/model/s.py"], None)
 
 
 def test_processing_runs_what_the_request_says_with_paths_moved_and_no_project_on_the_path():

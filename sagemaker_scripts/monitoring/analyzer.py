@@ -85,10 +85,10 @@ def settings_from(env: Mapping[str, str], base: Path) -> Settings:
         model_quality=env.get("analysis_type") == "MODEL_QUALITY",
         attributes=Attributes(
             problem,  # type: ignore[arg-type]
-            env.get("inference_attribute"),
-            env.get("probability_attribute"),
+            env.get("inference_attribute") or None,
+            env.get("probability_attribute") or None,
             float(threshold) if threshold else None,
-            env.get("ground_truth_attribute"),
+            env.get("ground_truth_attribute") or None,
         ),
         excluded=frozenset(
             filter(None, (n.strip() for n in env.get("exclude_features_attribute", "").split(",")))

@@ -235,7 +235,8 @@ def auc(truth: Array, scores: npt.NDArray[np.float64]) -> float:
     fps, tps = _steps(truth, scores)
     if not fps[-1] or not tps[-1]:
         return math.nan
-    return float(np.trapezoid(tps, fps) / (fps[-1] * tps[-1]))
+    area = np.sum(np.diff(fps) * (tps[1:] + tps[:-1])) / 2
+    return float(area / (fps[-1] * tps[-1]))
 
 
 def average_precision(truth: Array, scores: npt.NDArray[np.float64]) -> float:

@@ -316,6 +316,39 @@ def test_json_output_by_path(window, merged, job):
     assert job.output("statistics.json")["binary_classification_metrics"]["accuracy"]["value"] == 1.0
 
 
+def test_multiclass_label_that_the_baseline_does_not_know(window, merged, job):
+    constraints = {
+        "version": 0.0,
+        "multiclass_classification_constraints": {
+            "accuracy": {"threshold": 0.9, "comparison_operator": "LessThanThreshold"}
+        },
+        "classes": ["1", "4", "5"],
+    }
+    lines = [merged("1", "1"), merged("4", "5"), merged("5", "5.0"), merged("1", "7")]
+    env = {"problem_type": "MulticlassClassification", "inference_attribute": "0"}
+    for name in ("probability_attribute", "probability_threshold_attribute"):
+        env[name] = ""
+    assert window(lines, constraints, **env) == 0
+    statistics = job.output("statistics.json")
+    assert statistics["dataset"]["refused"]["reasons"] == {"label outside the classes": 1}
+    accuracy = statistics["multiclass_classification_metrics"]["accuracy"]["value"]
+    assert accuracy == pytest.approx(2 / 3)
+    names = [v["metric_name"] for v in job.output("constraint_violations.json")["violations"]]
+    assert names == ["accuracy", "records"]
+
+
+def test_regression_window(window, merged, job):
+    constraints = {"regression_constraints": {
+        "rmse": {"threshold": 0.5, "comparison_operator": "GreaterThanThreshold"}}}  # fmt: skip
+    lines = [merged("2.0", "1"), merged("5", "5.0"), merged("3", "three")]
+    env = {"problem_type": "Regression", "inference_attribute": "0", "probability_attribute": ""}
+    assert window(lines, constraints, **env) == 0
+    assert job.output("statistics.json")["regression_metrics"]["mae"]["value"] == 0.5
+    rmse, records = job.output("constraint_violations.json")["violations"]
+    assert rmse["description"] == f"Metric rmse with {math.sqrt(0.5)} was GreaterThanThreshold '0.5'"
+    assert "label is not a number: 1" in records["description"]
+
+
 def test_attribute_that_names_no_column(window, merged, job):
     assert window([merged("0.9", "1")], STRICT, probability_attribute="3") == 1
     assert job.message == (

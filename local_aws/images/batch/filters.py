@@ -22,7 +22,7 @@ class FilterError(ValueError):
 
 _NAME = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*|\*)")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
-_ITEM = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|(\*)|(-?\d*):(-?\d*)(?::(-?\d+))?|(-?\d+))\s*(?:,|$)""")
+_ITEM = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|(\*)|(-?\d+)?:(-?\d+)?(?::(-?\d+))?|(-?\d+))\s*(?:,|$)""")
 
 
 def parse(path: str) -> Selector:

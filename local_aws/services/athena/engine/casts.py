@@ -10,7 +10,7 @@ from local_aws.services.athena.engine.typing_rules import INTEGERS, is_unknown, 
 _T = exp.DType
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # What Trino accepts as text. DuckDB accepts more: '1.9' and ' 1 ' as an integer, '2024/01/31' as a date.
-_PATTERNS: dict[exp.DType, str] = {
+PATTERNS: dict[exp.DType, str] = {
     **dict.fromkeys(INTEGERS, r"[+-]?[0-9]+"),
     _T.DOUBLE: rf"\s*({_NUMBER}|[+-]?(NaN|Infinity))\s*",
     _T.FLOAT: rf"\s*({_NUMBER}|[+-]?(NaN|Infinity))\s*",
@@ -48,12 +48,12 @@ def rewrite(node: exp.Cast) -> exp.Expr | None:
     if source.is_type(_T.JSON) and not target.is_type(_T.JSON):
         node.set("this", exp.Anonymous(this="t_json_text", expressions=[node.this.copy()]))
         return node
-    if source.is_type(*exp.DataType.TEXT_TYPES) and target.this in _PATTERNS:
+    if source.is_type(*exp.DataType.TEXT_TYPES) and target.this in PATTERNS:
         return _from_text(node, target, attempt)
     if source.is_type(_T.DOUBLE, _T.FLOAT) and target.this in INTEGERS:
         node.set("this", exp.Anonymous(this="round", expressions=[node.this.copy()]))
         return node
-    if is_unknown(source) and target.this in _PATTERNS and not isinstance(node.this, exp.Null):
+    if is_unknown(source) and target.this in PATTERNS and not isinstance(node.this, exp.Null):
         raise QueryError(
             "NOT_SUPPORTED",
             f"local AWS cannot tell the type of {node.this.sql('trino')!r}, which it needs for this CAST",
@@ -91,7 +91,7 @@ def _shortened(text: exp.Expr, target: exp.DataType) -> exp.Expr:
 
 
 def _from_text(node: exp.Cast, target: exp.DataType, attempt: bool) -> exp.Expr:
-    pattern = _PATTERNS[target.this]
+    pattern = PATTERNS[target.this]
     value = node.this
     if isinstance(value, exp.Literal) and re.fullmatch(pattern, value.name):
         return node

@@ -71,8 +71,9 @@ class Words:
 
     def need(self, *words: str) -> None:
         """Step over these words. Raises QueryError naming what is there instead."""
-        if not self.take(*words):
-            raise self.error(" ".join(words))
+        for word in words:
+            if not self.take(word):
+                raise self.error(word)
 
     def next(self, expected: str) -> Token:
         """The next token. Raises QueryError at the end."""

@@ -13,7 +13,8 @@ import duckdb
 from sqlglot import exp
 
 from local_aws.services.athena.engine import types
-from local_aws.services.athena.engine.errors import QueryError
+from local_aws.services.athena.engine.casts import PATTERNS
+from local_aws.services.athena.engine.errors import QueryError, raising
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = "parquet"
@@ -227,17 +228,15 @@ def _delimited(
         "parallel": "false",
     }
     source = f"read_csv({_paths(files)}, {', '.join(f'{key}={value}' for key, value in options.items())})"
-    # Hive's lazy form gives NULL for what it cannot read; the quoted form fails.
-    cast = "CAST" if form == _QUOTED else "TRY_CAST"
     columns = [
-        _typed(cast, name, column["type"], column["name"])
-        for name, column in zip(names, table["columns"], strict=True)
+        _typed(form, name, column["type"], column["name"], index)
+        for index, (name, column) in enumerate(zip(names, table["columns"], strict=True))
     ]
     return columns, source
 
 
-def _typed(cast: str, name: str, hive: str, column: str) -> str:
-    """A text field as its column's type."""
+def _typed(form: str, name: str, hive: str, column: str, index: int) -> str:
+    """A text field as its column's type; the unreadable is NULL in the lazy form, an error in the quoted."""
     kind = types.from_hive(hive)
     if kind.is_type(exp.DType.STRUCT, exp.DType.ARRAY, exp.DType.MAP):
         raise QueryError(
@@ -245,4 +244,10 @@ def _typed(cast: str, name: str, hive: str, column: str) -> str:
         )
     if kind.is_type(*exp.DataType.TEXT_TYPES):
         return f"{name} AS {identifier(column)}"
-    return f"{cast}({name} AS {types.duckdb_sql(kind)}) AS {identifier(column)}"
+    otherwise = "NULL"
+    if form == _QUOTED:
+        bad = f"'Error parsing field value ''' || {name} || ''' for field {index}: For input string'"
+        otherwise = f"CAST({raising('HIVE_BAD_DATA', bad)} AS VARCHAR)"
+    matches = f"regexp_full_match({name}, {literal(PATTERNS.get(kind.this, '.*'))})"
+    checked = f"CASE WHEN {matches} THEN {name} WHEN {name} IS NOT NULL THEN {otherwise} END"
+    return f"TRY_CAST({checked} AS {types.duckdb_sql(kind)}) AS {identifier(column)}"

@@ -14,6 +14,7 @@ from local_aws.services.athena.engine.typing_rules import (
     decimal,
     decimal_of,
     is_numeric,
+    is_text,
     is_unknown,
     kind_of,
 )
@@ -140,14 +141,14 @@ def _wrapped(node: exp.Expr) -> exp.Expr:
 
 def _add_or_subtract(node: exp.Binary) -> exp.Expr | None:
     left, right = kind_of(node.left), kind_of(node.right)
-    if _T.VARCHAR in (left.this, right.this):
+    if is_text(left) or is_text(right):
         raise _untyped(node, "+" if isinstance(node, exp.Add) else "-", left, right)
     return times.arithmetic(node, left, right)
 
 
 def _multiply(node: exp.Binary) -> exp.Expr | None:
     left, right = kind_of(node.left), kind_of(node.right)
-    if _T.VARCHAR in (left.this, right.this):
+    if is_text(left) or is_text(right):
         raise _untyped(node, "*" if isinstance(node, exp.Mul) else "%", left, right)
     return None
 
@@ -169,7 +170,7 @@ def _in(node: exp.In) -> None:
 def _family(kind: exp.DataType) -> str | None:
     if is_numeric(kind):
         return "number"
-    if kind.is_type(*exp.DataType.TEXT_TYPES):
+    if is_text(kind):
         return "text"
     if kind.this in (_T.DATE, _T.TIMESTAMP, _T.TIMESTAMPTZ):
         return "moment"

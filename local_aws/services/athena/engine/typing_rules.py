@@ -25,6 +25,11 @@ def is_numeric(kind: exp.DataType) -> bool:
     return kind.this in _ORDER
 
 
+def is_text(kind: exp.DataType) -> bool:
+    """Whether it is a varchar, in any of sqlglot's spellings."""
+    return kind.is_type(*exp.DataType.TEXT_TYPES)
+
+
 def is_unknown(kind: exp.DataType) -> bool:
     """Whether the type could not be inferred."""
     return kind.this == exp.DType.UNKNOWN

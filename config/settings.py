@@ -172,8 +172,8 @@ class Settings(Section):
     partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
     code_version: Annotated[str, Field(pattern=f"^{VERSION.pattern}$")]
     schedules: dict[str, str] = {}
-    object_page: str = (
-        "https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
+    report_links: Literal["console", "presigned"] = Field(
+        "console", description="console: needs a login, never ends. presigned: needs none, ends after a week."
     )
     tasks: Tasks = Tasks()
     timeouts: Timeouts = Timeouts()
@@ -234,10 +234,10 @@ class Settings(Section):
         """The S3 URI of a key in the environment's bucket."""
         return f"s3://{self.bucket}/{key}"
 
-    def object_url(self, bucket: str, key: str) -> str:
-        """Where a person with a browser sees an object."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        return self.object_page.format(bucket=bucket, key=quote(key), region=self.region, endpoint=endpoint)
+    def console_url(self, bucket: str, key: str) -> str:
+        """Where a person who is logged in to AWS sees an object."""
+        place = f"https://{self.region}.console.aws.amazon.com/s3/object/{bucket}"
+        return f"{place}?region={self.region}&prefix={quote(key)}"
 
     @property
     def xgboost_image(self) -> str:

@@ -96,9 +96,14 @@ def decide(
         passed = False
         reasons += [f"data check failed: {message}" for message in failed]
         failed = []
-    return Verdict(
-        passed, against, tuple(reasons), tuple(f"data check failed: {message}" for message in failed)
-    )
+    warnings = [f"data check failed: {message}" for message in failed]
+    lineage = evaluation.get("lineage", {})
+    if lineage.get("champion_split") not in {None, lineage.get("split")}:
+        warnings.append(
+            f"the champion was trained on another split ({lineage['champion_split']}, now "
+            f"{lineage.get('split')}): it may have seen customers of this hold-out, which makes it look better than it is"
+        )
+    return Verdict(passed, against, tuple(reasons), tuple(warnings))
 
 
 def _get(values: Mapping[str, Any], key: str, where: str = "evaluation") -> Any:

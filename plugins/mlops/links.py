@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
-from mlops.aws import split_s3
+from mlops.aws import client, split_s3
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+PRESIGNED_FOR = timedelta(days=7)  # the longest that S3 allows; a role's credentials may end it earlier
+
 
 class PageLink(BaseOperatorLink):
-    """The HTML page that a processing job wrote, in the S3 console or wherever the environment shows objects.
+    """The HTML page that a processing job wrote: where, is the environment's `report_links` to say.
 
-    Airflow asks for it after the task has ended, and keeps the answer for the UI.
+    Airflow asks for it in the worker when the task has ended, and keeps the answer for the UI.
     """
 
     @property
@@ -27,4 +30,13 @@ class PageLink(BaseOperatorLink):
         from config import load
 
         output = operator.config["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-        return load().object_url(*split_s3(f"{output.rstrip('/')}/{operator.page}"))
+        bucket, key = split_s3(f"{output.rstrip('/')}/{operator.page}")
+        if load().report_links == "console":
+            return load().console_url(bucket, key)
+        # The content type is named because an upload by a job need not have one.
+        url = client("s3").generate_presigned_url(
+            "get_object",
+            Params={"Bucket": bucket, "Key": key, "ResponseContentType": "text/html"},
+            ExpiresIn=int(PRESIGNED_FOR.total_seconds()),
+        )
+        return str(url)

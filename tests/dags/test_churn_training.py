@@ -120,14 +120,21 @@ def test_the_deployed_endpoint_is_an_asset(dag: Any) -> None:
     assert asset.name == "churn-local-endpoint"
 
 
-def test_the_report_is_linked_from_the_evaluation_alone(dag: Any) -> None:
+def test_the_report_is_linked_from_the_evaluation_alone(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     links = {task.task_id: [link.name for link in task.operator_extra_links] for task in dag.tasks}
     assert links["evaluate"] == ["Report"]
     assert links["prepare.validate"] == []
-    link = dag.get_task("evaluate").operator_extra_links[0]
     report = {"S3Output": {"S3Uri": "s3://b/runs/k/evaluation/"}}
-    operator = SimpleNamespace(page="report.html", config={"ProcessingOutputConfig": {"Outputs": [report]}})
-    assert link.get_link(operator, ti_key=None).endswith("/b/runs/k/evaluation/report.html")
+    operator: Any = SimpleNamespace(
+        page="report.html", config={"ProcessingOutputConfig": {"Outputs": [report]}}
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    link = dag.get_task("evaluate").operator_extra_links[0].get_link(operator, ti_key=None)
+    assert link.startswith("http://127.0.0.1:1/b/runs/k/evaluation/report.html?")
+    assert "response-content-type=text%2Fhtml" in link
 
 
 def test_queries_read_the_tables_of_the_plan_and_nothing_else(dag: Any) -> None:

@@ -120,6 +120,7 @@ def test_release(settings: Settings) -> None:
         "code_version": "c",
         "run_key": run_key(RUN_ID),
         "table": "t",
+        "split": "hash 1729",
     }
     metadata = release.lineage(plan, "job", RUN_ID, 'because, "he" said: it\'s time!')
     package = requests.model_package(settings, "s3://b/m.tar.gz", "s3://b/p/evaluation/", "d", metadata)

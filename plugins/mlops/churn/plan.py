@@ -57,6 +57,8 @@ def make_plan(
         "table": table,
         "previous_table": previous_table(glue, settings.glue_database, table),
         "champion": champion.as_dict() if champion else None,
+        "champion_split": champion.metadata.get("split") if champion else None,
+        "split": f"{params['split']} {params['split_seed']}",
         "code_version": params["code_version"],
         "etl_script": settings.s3(f"code/{params['code_version']}/glue_scripts/churn_etl.py"),
         "validation": requests.validation(settings, params, prefix, raw),

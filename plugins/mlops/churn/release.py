@@ -58,6 +58,7 @@ def lineage(plan: Mapping[str, Any], training_job: str, run_id: str, reason: str
         "data_version": plan["data_version"],
         "code_version": plan["code_version"],
         "table": plan["table"],
+        "split": plan["split"],
         "encoder_uri": f"{plan['prefix']}data/encoder.json",
         "evaluation_uri": f"{plan['prefix']}evaluation/evaluation.json",
         "reason": " ".join(re.sub(r"[^\w\s.:/=+@-]", " ", reason).split()),

@@ -99,9 +99,8 @@ def test_an_unknown_environment_lists_the_known(tmp_path: Path) -> None:
         load("tset", tmp_path)
 
 
-def test_object_urls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    assert load("local").object_url("b", "a b/c.html") == "http://127.0.0.1:1/b/a%20b/c.html"
-    assert load("prod").object_url("b", "c.html") == (
-        "https://us-east-1.console.aws.amazon.com/s3/object/b?region=us-east-1&prefix=c.html"
+def test_console_urls() -> None:
+    assert load("prod").report_links == "console"
+    assert load("prod").console_url("b", "a b/c.html") == (
+        "https://us-east-1.console.aws.amazon.com/s3/object/b?region=us-east-1&prefix=a%20b/c.html"
     )

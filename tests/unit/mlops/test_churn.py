@@ -190,9 +190,14 @@ class FakeRegistry:
 def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
     registry = FakeRegistry()
     plan = {
-        "prefix": "s3://b/p/", "source": "s3://b/raw/a.csv", "data_version": "v1", "code_version": "c1",
-        "run_key": "k1", "table": "customers_k1",
-    }  # fmt: skip
+        "prefix": "s3://b/p/",
+        "source": "s3://b/raw/a.csv",
+        "data_version": "v1",
+        "code_version": "c1",
+        "run_key": "k1",
+        "table": "customers_k1",
+        "split": "hash 1729",
+    }
 
     def register(job: str) -> str:
         return release.register(
@@ -208,10 +213,17 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
     assert register("job-2").endswith("/2")
     metadata = registry.packages[0]["CustomerMetadataProperties"]
     assert metadata == {
-        "run_id": "manual__1", "run_key": "k1", "training_job": "job-1", "data": "s3://b/raw/a.csv",
-        "data_version": "v1", "code_version": "c1", "table": "customers_k1",
-        "encoder_uri": "s3://b/p/data/encoder.json", "evaluation_uri": "s3://b/p/evaluation/evaluation.json",
-    }  # fmt: skip
+        "run_id": "manual__1",
+        "run_key": "k1",
+        "training_job": "job-1",
+        "data": "s3://b/raw/a.csv",
+        "data_version": "v1",
+        "code_version": "c1",
+        "table": "customers_k1",
+        "split": "hash 1729",
+        "encoder_uri": "s3://b/p/data/encoder.json",
+        "evaluation_uri": "s3://b/p/evaluation/evaluation.json",
+    }
     assert release.release_name(SETTINGS, "k1", register("job-2")) == "churn-local-k1-v2"
 
 

@@ -76,6 +76,14 @@ def test_data_checks(data_checks: Any, approved: bool) -> None:
     assert (message in verdict.warnings) is approved
 
 
+def test_a_champion_of_another_split_is_pointed_out() -> None:
+    lineage = {"split": "hash 1729", "champion_split": "reference 1729"}
+    (warning,) = decide(evaluation(lineage=lineage), margin=0.02).warnings
+    assert warning.startswith("the champion was trained on another split (reference 1729, now hash 1729)")
+    for same in ({"split": "hash 1729", "champion_split": "hash 1729"}, {"split": "hash 1729"}):
+        assert decide(evaluation(lineage=same), margin=0.02).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -101,7 +101,8 @@ def decide(
     if lineage.get("champion_split") not in {None, lineage.get("split")}:
         warnings.append(
             f"the champion was trained on another split ({lineage['champion_split']}, now "
-            f"{lineage.get('split')}): it may have seen customers of this hold-out, which makes it look better than it is"
+            f"{lineage.get('split')}): it may have seen customers of this hold-out, and look better "
+            "than it is"
         )
     return Verdict(passed, against, tuple(reasons), tuple(warnings))
 

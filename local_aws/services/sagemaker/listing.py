@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from . import errors
@@ -77,7 +78,7 @@ def _wanted(record: Record, listing: Listing, name_key: str, request: dict[str, 
         return False
     for member in ("CreationTime", "LastModifiedTime"):
         value = record.get(member)
-        after, before = request.get(f"{member}After"), request.get(f"{member}Before")
+        after, before = _utc(request.get(f"{member}After")), _utc(request.get(f"{member}Before"))
         if value is not None and ((after and value <= after) or (before and value >= before)):
             return False
     return listing.kind != "model-package" or _package_wanted(record, request)
@@ -93,6 +94,11 @@ def _package_wanted(record: Record, request: dict[str, Any]) -> bool:
     # Without a group only packages that belong to none are listed, unless the request asks for the others.
     wanted = request.get("ModelPackageType", "Versioned" if group else "Unversioned")
     return wanted == "Both" or (wanted == "Versioned") == ("ModelPackageVersion" in record)
+
+
+def _utc(value: datetime | None) -> datetime | None:
+    """moto reads timestamps without a time zone; they are UTC."""
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def _start(token: str | None) -> int:

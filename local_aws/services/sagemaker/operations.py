@@ -48,12 +48,9 @@ COMPUTED: dict[str, Handler] = {
 }
 
 # Kept by moto: records without a computation behind them, so keeping them is all there is to do.
-STORED = frozenset(
-    {
-        f"{verb}{noun}"
-        for noun in ("Experiment", "Trial", "TrialComponent")
-        for verb in ("Create", "Describe", "Delete", "Update")
-    }
-    | {"ListExperiments", "ListTrials", "ListTrialComponents"}
-    | {"AssociateTrialComponent", "DisassociateTrialComponent"}
+STORED = (
+    *("CreateExperiment", "DescribeExperiment", "DeleteExperiment", "ListExperiments"),
+    *("CreateTrial", "DescribeTrial", "DeleteTrial", "ListTrials"),
+    *("CreateTrialComponent", "DescribeTrialComponent", "UpdateTrialComponent", "DeleteTrialComponent"),
+    *("ListTrialComponents", "AssociateTrialComponent", "DisassociateTrialComponent"),
 )

@@ -24,6 +24,7 @@ and int(.9n). It holds one permutation of all rows on the driver; n up to some t
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
@@ -87,7 +88,7 @@ def read_customers(spark: SparkSession, source: str) -> DataFrame:
 
     Text where a number belongs, or a line of another length, raises when Spark reads it.
     """
-    names = [name.strip('"') for name in first_line(spark, source).split(",")]
+    names = next(csv.reader([first_line(spark, source)]))
     raw = {_letters(name): place for place, name in enumerate(names)}
     wanted = ("churn", "phone", *FEATURES)
     if all(_letters(name) in raw for name in wanted):
@@ -405,6 +406,8 @@ def run(spark: SparkSession, options: Mapping[str, str]) -> dict[str, Any]:
     if ordered:
         customers = customers.cache()
         rows = dict(customers.groupBy(_partition()).count().collect())
+        # Without Arrow, Spark would pickle the rows through Python processes.
+        spark.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
         order = spark.createDataFrame(reference_order(sum(rows.values()), seed))
         customers = with_row_numbers(customers, rows).join(F.broadcast(order), "row_number").cache()
         groups = count(customers)
@@ -485,5 +488,4 @@ if __name__ == "__main__":
         "table",
     ]
     session = SparkSession.builder.appName("churn_etl").getOrCreate()
-    session.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     print(json.dumps(run(session, getResolvedOptions(sys.argv, arguments))))

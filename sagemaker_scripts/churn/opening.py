@@ -47,8 +47,9 @@ def _one_value(lines: list[str]) -> InvalidData:
                 f"the line is one quoted field of {inner} values, others are not: unquote it", 1, "1"
             )
         return refusal(
-            f"every line is one quoted field: {inner} values within one pair of double quotes. To a CSV reader that "
-            f"is one column of text, and a model would learn nothing. Remove the quotes: {UNQUOTE}",
+            f"every line is one quoted field: {inner} values within one pair of double quotes. To a "
+            "CSV reader "
+            f"that is one column of text, and a model would learn nothing. Remove the quotes: {UNQUOTE}",
             1,
             "1",
         )

@@ -150,6 +150,7 @@ def csv_rows(requests: Requests, sections: tuple[str, ...], refusals: Refusals) 
     texts = []
     for section in sections:
         text = pc.utf8_rtrim(requests.field(*PATHS[section], "data"), characters="\r\n").combine_chunks()
+        text = pc.replace_substring(text, "\r\n", "\n")
         texts.append(text)
     # A section no request carries (capture mode Output only) adds no column.
     texts = [text for text in texts if text.null_count < len(text)] or texts[:1]

@@ -19,9 +19,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .publish import write_json, write_message, write_text
+from .publish import write_json, write_lines, write_message
 from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks, rebase
 
 Json = dict[str, Any]
@@ -52,8 +52,7 @@ class Counts:
         return numbers | {"refused": self.refused.to_json()}
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     data: str
     encoding: str
 
@@ -73,16 +72,15 @@ def merge(captures: Path, labels: Path, output: Path, locations: Locations | Non
     if not known:
         reason = f" {counts.refused.sentence()}." if counts.refused.total else ""
         raise AnalysisError(f"Job inputs had no data: no ground truth to merge.{reason}")
-    used: dict[str, int] = {}
+    used: set[str] = set()
     folders = sorted({path.parent for path in files})
     for folder in folders:
         inside = [path for path in files if path.parent == folder]
-        joined = list(_join(_records(inside, locations, counts.refused), known, ambiguous, used, counts))
-        if joined:
-            place = folder.relative_to(captures)
-            name = f"part-00000-{uuid.uuid5(_NAMESPACE, place.as_posix())}.c000.jsonl"
-            write_text(output / place / name, "".join(joined))
-    counts.labels_without_capture = len(known.keys() - used.keys() - ambiguous)
+        place = folder.relative_to(captures)
+        name = f"part-00000-{uuid.uuid5(_NAMESPACE, place.as_posix())}.c000.jsonl"
+        joined = _join(_records(inside, locations, counts.refused), known, ambiguous, used, counts)
+        write_lines(output / place / name, joined)
+    counts.labels_without_capture = len(known.keys() - used - ambiguous)
     if not counts.matched:
         raise AnalysisError(
             f"No captured request has a label: {counts.waiting} wait for one, "
@@ -126,7 +124,7 @@ def _join(
     records: Iterator[tuple[str, Json]],
     known: Mapping[str, Label],
     ambiguous: frozenset[str],
-    used: dict[str, int],
+    used: set[str],
     counts: Counts,
 ) -> Iterator[str]:
     for where, record in records:
@@ -139,7 +137,7 @@ def _join(
         elif key in used:
             counts.repeated_captures += 1
         else:
-            used[key] = 1
+            used.add(key)
             counts.matched += 1
             yield merged_line(record, known[key])
 

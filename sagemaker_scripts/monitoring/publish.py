@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,22 @@ def write_text(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
     partial.replace(path)
+
+
+def write_lines(path: Path, lines: Iterator[str]) -> None:
+    """Publish lines as they come, whole or not at all; without lines there is no file."""
+    first = next(lines, None)
+    if first is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w") as stream:
+            stream.write(first)
+            stream.writelines(lines)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def stamped(metrics: Iterable[Json], time: str, dimensions: Mapping[str, str]) -> list[Json]:

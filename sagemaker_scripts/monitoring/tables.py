@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from .capture import check_encodings, csv_rows, encoding_of, in_window, json_records, read_requests
 from .hooks import Preprocess, preprocessed
-from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks
+from .sources import AnalysisError, Block, Locations, Refusals, find_files, line_blocks
 
 Kinds = Mapping[str, str]  # column -> Integral | Fractional | String, as the baseline inferred them
 
@@ -83,11 +83,13 @@ class Dataset:
                 data, skipped = block.data, 0
                 if header:
                     first, data = data.split(b"\n", 1)
-                    names = next(csv.reader([first.decode("utf-8-sig").rstrip("\r")]))
+                    names = next(csv.reader([_decoded(first, block, 0).lstrip("\ufeff").rstrip("\r")]))
                     self._named(names, block.where(0))
                     header, skipped = False, 1
                 yield from self.text_chunks(
-                    pa.array(data.decode().replace("\r\n", "\n").split("\n")[:-1], pa.string()),
+                    pa.array(
+                        _decoded(data, block, skipped).replace("\r\n", "\n").split("\n")[:-1], pa.string()
+                    ),
                     partial(_shifted, block.where, skipped),
                 )
 
@@ -243,6 +245,14 @@ def _json_column(values: list[Any]) -> pa.Array:
     return pa.array(
         [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     )
+
+
+def _decoded(data: bytes, block: Block, skipped: int) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        where = block.where(data.count(b"\n", 0, error.start) + skipped)
+        raise AnalysisError(f"{where}: byte {data[error.start]:#04x} is not UTF-8 text.") from error
 
 
 def _shifted(where: Callable[[int], str], by: int, row: int) -> str:

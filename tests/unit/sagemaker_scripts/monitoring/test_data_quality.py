@@ -5,6 +5,8 @@ import json
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sagemaker_scripts.monitoring import jobs
@@ -463,6 +465,48 @@ def test_window_calibrated_check_sees_what_the_robust_distance_does_not(window, 
     (violation,) = job.output("constraint_violations.json")["violations"]
     assert violation["feature_name"] == "Day Mins"
     assert math.isfinite(float(violation["description"].split("distance: ")[1].split(" exceeds")[0]))
+
+
+def test_windows_line_ends_inside_a_request(window, capture, job):
+    assert window([capture("181.5,4,no\r\n170.1,3,yes\r\n", "0.5\r\n0.25\r\n")] * 20) == 0
+    plan = job.output("statistics.json")["features"][3]["string_statistics"]
+    assert {bucket["value"] for bucket in plan["distribution"]["categorical"]["buckets"]} == {"no", "yes"}
+
+
+def test_bytes_that_are_not_text_are_named(window, traffic, capture, job, tmp_path):
+    (tmp_path / "latin.csv").write_bytes(b"a,b\n1,x\n2,\xe9\n")
+    with pytest.raises(AnalysisError, match=r"latin\.csv line 3: byte 0xe9 is not UTF-8 text"):
+        profile(Dataset(tmp_path / "latin.csv", "csv", header=True))
+
+
+def test_parquet_and_json_lines_read_the_same(tmp_path):
+    table = pa.table({"n": [1, 2, None], "x": [0.5, None, 1.5], "s": ["a", "b", "a"]})
+    (tmp_path / "p").mkdir()
+    (tmp_path / "j").mkdir()
+    pq.write_table(table, tmp_path / "p" / "part.parquet")
+    (tmp_path / "j" / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    parquet = statistics_of(profile(Dataset(tmp_path / "p", "parquet")))
+    lines = statistics_of(profile(Dataset(tmp_path / "j", "json")))
+    assert parquet == lines
+    assert [entry["inferred_type"] for entry in parquet["features"]] == ["Integral", "Fractional", "String"]
+    assert parquet["features"][0]["numerical_statistics"]["common"] == {"num_present": 2, "num_missing": 1}
+
+
+def test_large_window_in_many_blocks_equals_one_block(tmp_path):
+    random = np.random.default_rng(8)
+    rows = [f"{random.normal(180, 50):.2f},{random.poisson(4)}" for _ in range(20_000)]
+    (tmp_path / "a.csv").write_text("x,n\n" + "\n".join(rows) + "\n")
+    small, whole = (
+        statistics_of(profile(Dataset(tmp_path, "csv", header=True, block_bytes=size)))["features"]
+        for size in (10_000, 1 << 24)
+    )
+    exact = [features[1]["numerical_statistics"]["distribution"] for features in (small, whole)]
+    assert exact[0] == exact[1]
+    one, other = (features[0]["numerical_statistics"] for features in (small, whole))
+    assert one["mean"] == pytest.approx(other["mean"])
+    assert one["std_dev"] == pytest.approx(other["std_dev"])
+    counts = [[b["count"] for b in body["distribution"]["kll"]["buckets"]] for body in (one, other)]
+    np.testing.assert_allclose(counts[0], counts[1], atol=0.005 * 20_000)
 
 
 def test_profile_fails_without_data(tmp_path):

@@ -23,10 +23,11 @@ HEADER = [column.name for column in schema.RAW.columns]
 def customer(number: int) -> list[str]:
     values = {
         "State": "KS", "Account Length": "128", "Area Code": "415", "Phone": f"382-{number:04d}",
-        "Int'l Plan": "no", "VMail Plan": "yes", "VMail Message": "25", "Day Mins": "265.1", "Day Calls": "110",
-        "Day Charge": "45.07",
-        "Eve Mins": "197.4", "Eve Calls": "99", "Eve Charge": "16.78", "Night Mins": "244.7",
-        "Night Calls": "91", "Night Charge": "11.01", "Intl Mins": "10", "Intl Calls": "3", "Intl Charge": "2.7",
+        "Int'l Plan": "no", "VMail Plan": "yes", "VMail Message": "25",
+        "Day Mins": "265.1", "Day Calls": "110", "Day Charge": "45.07",
+        "Eve Mins": "197.4", "Eve Calls": "99", "Eve Charge": "16.78",
+        "Night Mins": "244.7", "Night Calls": "91", "Night Charge": "11.01",
+        "Intl Mins": "10", "Intl Calls": "3", "Intl Charge": "2.7",
         "CustServ Calls": "1", "Churn?": "True." if number % 5 == 0 else "False.",
     }  # fmt: skip
     return [values[name] for name in HEADER]

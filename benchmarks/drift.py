@@ -231,7 +231,7 @@ DRIFTS: dict[int, list[tuple[str, str, Drift]]] = {
         ("data", "Eve Mins broken upstream (all 0)", broken_column),
         ("model", "concept: light daytime users leave instead of heavy ones", concept),
         ("bias", "50 points more voice-mail customers leave", unfair(0.50)),
-        ("attribution", "the strongest feature (Day Mins) goes constant", constant_minutes),
+        ("attribution", "Day Mins, second of 69 features, goes constant", constant_minutes),
     ],
     2000: [
         ("data", "Day Mins shifted by 0.2 standard deviations", shifted("Day Mins", 0.2)),

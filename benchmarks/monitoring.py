@@ -83,8 +83,8 @@ def write_data(folder: Path, rows: int, columns: int) -> dict[str, Path]:
     return places
 
 
-def run(base: Path, env: dict[str, str]) -> tuple[float, float]:
-    """Seconds and peak megabytes of one analyzer job. Raises when it fails."""
+def run(base: Path, env: dict[str, str]) -> dict[str, float]:
+    """Wall and CPU seconds and peak megabytes of one analyzer job. Raises when it fails."""
     base.mkdir(parents=True)
     command = [sys.executable, "-c", _CHILD]
     started = time.perf_counter()
@@ -98,14 +98,16 @@ def run(base: Path, env: dict[str, str]) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return seconds, float(done.stdout.splitlines()[-1])
+    megabytes, cpu = map(float, done.stdout.split()[-2:])
+    return {"seconds": seconds, "cpu_seconds": cpu, "megabytes": megabytes}
 
 
 _CHILD = """
 import resource, sys
 from sagemaker_scripts.monitoring.jobs import main
 code = main(["analyzer"])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
 sys.exit(code)
 """
 
@@ -134,11 +136,13 @@ def measure(folder: Path, rows: int, columns: int, baseline: Path) -> list[dict[
     }
     found = []
     for job, env in jobs.items():
-        seconds, megabytes = run(folder / f"job-{rows}-{job.replace(' ', '-')}", env)
-        found.append(
-            {"job": job, "rows": rows, "columns": columns, "seconds": seconds, "megabytes": megabytes}
+        used = run(folder / f"job-{rows}-{job.replace(' ', '-')}", env)
+        found.append({"job": job, "rows": rows, "columns": columns} | used)
+        print(
+            f"{job:14} {rows:>11,} rows {used['seconds']:8.2f} s "
+            f"({used['cpu_seconds']:.2f} s of CPU) {used['megabytes']:8.0f} MB",
+            flush=True,
         )
-        print(f"{job:14} {rows:>11,} rows {seconds:8.2f} s {megabytes:8.0f} MB", flush=True)
     for place in places.values():
         place.unlink()
     return found

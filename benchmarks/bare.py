@@ -93,7 +93,7 @@ def download(s3: Any, uri: str, folder: Path) -> None:
 
 
 def run(arguments: Sequence[str], variables: Mapping[str, str], cwd: Path = ROOT) -> float:
-    """Seconds that the jobs' Python takes for a script; raises RuntimeError with its last words when it fails."""
+    """Seconds that the jobs' Python takes for a script; RuntimeError with its last words when it fails."""
     started = time.monotonic()
     done = subprocess.run(
         [str(environments.require("jobs")), *arguments],

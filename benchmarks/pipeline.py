@@ -2,9 +2,9 @@
 
     .venv/worker/bin/python -m benchmarks.pipeline [--rounds 3] [--rows 5000]
 
-The run: Airflow's own duration, from the first to the last task, on a stack of its own; a first run warms it and
-makes the champion. By hand: validate, ETL, train and evaluate, one after the other (`benchmarks.bare`); what
-only a run has (profile queries, gate, registration, canary, smoke test) counts against it. Medians.
+The run: Airflow's own duration, from the first to the last task, on a stack of its own; a first run warms it
+and makes the champion. By hand: validate, ETL, train and evaluate, one after the other (`benchmarks.bare`);
+what only a run has (profile queries, gate, registration, canary, smoke test) counts against it. Medians.
 Target: run / by hand <= 1.3.
 """
 

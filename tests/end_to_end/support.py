@@ -23,7 +23,7 @@ from workbench.settings import Settings
 from workbench.supervision import Supervisord
 
 DAG = "churn_training"
-RUN_SECONDS = 240.0
+RUN_SECONDS = 600.0
 T = TypeVar("T")
 
 
@@ -143,6 +143,11 @@ class Pipeline:
         except (BotoCoreError, ClientError):
             return []
 
+    def model_packages(self) -> list[dict[str, Any]]:
+        group = load("local").churn_model_group
+        listed = self.aws("sagemaker").list_model_packages(ModelPackageGroupName=group)
+        return list(listed["ModelPackageSummaryList"])
+
     def glue_runs(self, key: str) -> list[dict[str, Any]]:
         """Runs of the ETL job that wrote for a DAG run."""
         glue = self.aws("glue")
@@ -163,7 +168,7 @@ class Pipeline:
         return next(p["pid"] for p in Supervisord(self.settings).processes() if p["name"] == name)
 
     def computing(self, text: str = "") -> list[psutil.Process]:
-        """Processes of this stack's jobs whose command line has the text; shells of the supervisor aside."""
+        """Processes of this stack's jobs whose command line has the text; the data plane is none."""
         return [process for process in psutil.process_iter() if self._computes(process, text)]
 
     def _computes(self, process: psutil.Process, text: str) -> bool:
@@ -171,5 +176,5 @@ class Pipeline:
             command, folder = " ".join(process.cmdline()), Path(process.cwd())
         except psutil.Error:
             return False
-        is_job = folder.is_relative_to(self.settings.aws_data) and "local_aws/runner.py" not in command
+        is_job = folder.is_relative_to(self.settings.aws_data) and "local_aws.serving" not in command
         return is_job and text in command

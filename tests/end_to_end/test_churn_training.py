@@ -14,6 +14,7 @@ import pytest
 from tests.end_to_end.support import eventually
 from workbench import stack
 
+pytestmark = pytest.mark.timeout(900)  # a fixture of the first test starts the stack and waits for a run
 RELEASE = ("release.register", "release.deploy", "release.smoke_test")
 
 
@@ -57,7 +58,7 @@ class TestFirstRun:
         [(name, status)] = first.jobs("training")
         assert name.startswith(f"churn-training-{first.key}-train")
         assert status == "Completed"
-        [package] = pipeline.aws("sagemaker").list_model_packages()["ModelPackageSummaryList"]
+        [package] = pipeline.model_packages()
         assert package["ModelApprovalStatus"] == "Approved"
 
     def test_everything_in_xcom_is_json(self, pipeline, first):

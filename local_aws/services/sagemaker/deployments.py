@@ -13,12 +13,9 @@ import copy
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-from local_aws.images.registry import UnknownImage
-
-from . import archives, dataplane, endpoint_configs, errors, inputs, models, rollout
+from . import dataplane, endpoint_configs, errors, fleets, rollout
 from .backend import Record, Service
 
 log = logging.getLogger(__name__)
@@ -27,13 +24,6 @@ log = logging.getLogger(__name__)
 READY_TIMEOUT_SECONDS = 240
 POLL_SECONDS = 0.1
 ALARM_POLL_SECONDS = 0.5
-
-# Artefacts are extracted and recorded, or collected, by one thread at a time.
-_artefacts = threading.Lock()
-
-
-class RolledBack(Exception):
-    """The deployment cannot go on. The message is the endpoint's FailureReason."""
 
 
 def begin_create(service: Service, record: Record) -> None:
@@ -53,7 +43,7 @@ def begin_update(service: Service, record: Record, config: Record, policy: dict[
     record["_deployment"] = {"kind": "update", "fleet": fleet, "config": config, "policy": policy, "step": 0}
     record["PendingDeploymentSummary"] = {
         "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": _variants(config, {}, now, "Creating"),
+        "ProductionVariants": fleets.summaries(config, {}, now, "Creating"),
         "StartTime": now,
     }
     _spawn(service, record)
@@ -110,9 +100,9 @@ def _guarded(work: Any, service: Service, name: str) -> None:
 def _create(service: Service, name: str) -> None:
     config = service.snapshot("endpoint", name)["_config"]
     try:
-        fleet = _add_fleet(service, name, config, weight=1.0)
+        fleet = fleets.add(service, name, config, weight=1.0)
         _wait_ready(service, name, fleet, ())
-    except RolledBack as failure:
+    except fleets.RolledBack as failure:
         service.update("endpoint", name, _fleets=[])
         dataplane.publish(service)
         _settle(service, name, "Failed", str(failure))
@@ -128,14 +118,14 @@ def _update(service: Service, name: str) -> None:
     plan = rollout.plan(policy, min(v.get("InitialInstanceCount", 1) for v in config["ProductionVariants"]))
     deadline = time.monotonic() + plan.timeout_seconds
     try:
-        fleet = _add_fleet(service, name, config, weight=0.0)
+        fleet = fleets.add(service, name, config, weight=0.0)
         _wait_ready(service, name, fleet, plan.alarms)
         for number, step in enumerate(plan.steps):
             if number < deployment["step"]:
                 continue  # done before the server was restarted
             _shift(service, name, fleet, number, step.share)
             _bake(service, plan.alarms, step.bake_seconds, deadline)
-    except RolledBack as failure:
+    except fleets.RolledBack as failure:
         _roll_back(service, name)
         _settle(service, name, "InService", str(failure), LastDeploymentConfig=policy)
         return
@@ -166,59 +156,6 @@ def _delete(service: Service, name: str) -> None:
         service.commit()
 
 
-def _add_fleet(service: Service, name: str, config: Record, weight: float) -> str:
-    """Extract the models, record the fleet with its share of traffic, tell the data plane. Returns its id."""
-    with _artefacts:
-        with service.lock:
-            record = service.records("endpoint")[name]
-            identity: str = record["_deployment"]["fleet"]
-            in_use = {
-                Path(variant["model_dir"])
-                for endpoint in service.records("endpoint").values()
-                for fleet in endpoint["_fleets"]
-                for variant in fleet["variants"]
-            }
-            known = any(fleet["id"] == identity for fleet in record["_fleets"])
-        if not known:
-            models.forget_artefacts(service, in_use)
-            fleet = {"id": identity, "weight": weight, "variants": _fleet_variants(service, config)}
-            with service.lock:
-                record = service.records("endpoint")[name]
-                record["_fleets"] = [*record["_fleets"][:1], fleet]
-                if weight:
-                    record["_capture"] = endpoint_configs.capture(config)
-                service.commit()
-    dataplane.publish(service)
-    return identity
-
-
-def _fleet_variants(service: Service, config: Record) -> list[dict[str, Any]]:
-    variants = []
-    for variant in config["ProductionVariants"]:
-        try:
-            model = models.servable(service, variant["ModelName"])
-        except (inputs.BadInput, archives.BadArchive, UnknownImage) as error:
-            raise RolledBack(
-                f"Failed to load the model of variant {variant['VariantName']}: {error}"
-            ) from error
-        except OSError as error:
-            raise RolledBack(
-                f"Failed to store the model of variant {variant['VariantName']}: {error}"
-            ) from error
-        variants.append(
-            {
-                "name": variant["VariantName"],
-                "weight": variant["InitialVariantWeight"],
-                "model_dir": str(model.model_dir),
-                "image": model.image_uri.rsplit("/", 1)[-1],
-                "image_uri": model.image_uri,
-                "environment": model.environment,
-                "entry": None,
-            }
-        )
-    return variants
-
-
 def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]) -> None:
     """Until every variant of the fleet answers. A variant that fails to load ends the deployment."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
@@ -233,7 +170,7 @@ def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]
         states = dataplane.variant_states(service, name, fleet)
         for variant, state in states.items():
             if state["state"] == "Failed":
-                raise RolledBack(
+                raise fleets.RolledBack(
                     f"The container of variant {variant} did not load its model: "
                     f"{state.get('reason') or 'no reason given'}"
                 )
@@ -242,7 +179,7 @@ def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]
         _check_alarms(service, alarms)
         if time.monotonic() > deadline:
             waiting = ", ".join(sorted(wanted - states.keys())) or ", ".join(sorted(wanted))
-            raise RolledBack(
+            raise fleets.RolledBack(
                 f"The container of variant {waiting} did not pass the ping health check within "
                 f"{READY_TIMEOUT_SECONDS} s. Please check CloudWatch logs for this endpoint."
             )
@@ -272,7 +209,7 @@ def _bake(service: Service, alarms: tuple[str, ...], seconds: float, deadline: f
         if now >= until:
             return
         if now > deadline:
-            raise RolledBack(
+            raise fleets.RolledBack(
                 "The deployment took longer than MaximumExecutionTimeoutInSeconds and was rolled back."
             )
         threading.Event().wait(min(ALARM_POLL_SECONDS, until - now))
@@ -283,7 +220,7 @@ def _check_alarms(service: Service, names: tuple[str, ...]) -> None:
         known = _alarms(service)
         firing = [name for name in names if name in known and known[name].state_value == "ALARM"]
     if firing:
-        raise RolledBack(
+        raise fleets.RolledBack(
             f"One or more configured alarms are in the ALARM state: {', '.join(firing)}. "
             "The deployment was rolled back."
         )
@@ -317,7 +254,7 @@ def _serve(service: Service, name: str, config: Record, fleet: str) -> None:
         record["_config"] = copy.deepcopy(config)
         record["EndpointConfigName"] = config["EndpointConfigName"]
         images = {variant["name"]: variant["image_uri"] for variant in kept["variants"]}
-        record["ProductionVariants"] = _variants(config, images, service.now())
+        record["ProductionVariants"] = fleets.summaries(config, images, service.now())
         summary = endpoint_configs.capture_summary(config)
         if summary:
             record["DataCaptureConfig"] = summary
@@ -325,28 +262,6 @@ def _serve(service: Service, name: str, config: Record, fleet: str) -> None:
             record.pop("DataCaptureConfig", None)
         service.commit()
     dataplane.publish(service)
-
-
-def _variants(
-    config: Record, images: dict[str, str], now: Any, status: str | None = None
-) -> list[dict[str, Any]]:
-    """ProductionVariants of Describe. A variant's share is its weight over the sum of all."""
-    return [
-        {
-            "VariantName": variant["VariantName"],
-            "DeployedImages": [
-                {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now}
-                for image in [images.get(variant["VariantName"])]
-                if image
-            ],
-            "CurrentWeight": 0.0 if status else variant["InitialVariantWeight"],
-            "DesiredWeight": variant["InitialVariantWeight"],
-            "CurrentInstanceCount": 0 if status else variant.get("InitialInstanceCount", 1),
-            "DesiredInstanceCount": variant.get("InitialInstanceCount", 1),
-            **({"VariantStatus": [{"Status": status, "StartTime": now}]} if status else {}),
-        }
-        for variant in config["ProductionVariants"]
-    ]
 
 
 def _settle(service: Service, name: str, status: str, reason: str | None = None, **members: Any) -> None:

@@ -149,13 +149,19 @@ def failure_reason(exit: Exit, message: str = "") -> str:
     text = message.strip() or exit.last_line.strip() or "the process ended without a message"
     code = "unknown" if exit.code is None else str(exit.code)
     if exit.code is not None and exit.code < 0:
-        name = signal.Signals(-exit.code).name
-        text = f"the process was killed by {name}" + (
+        text = f"the process was killed by {_signal_name(-exit.code)}" + (
             f"; its last line was: {text}" if exit.last_line else ""
         )
         code = str(128 - exit.code)
     suffix = f", exit code: {code}"
     return f"AlgorithmError: {text}"[: FAILURE_REASON_LENGTH - len(suffix)] + suffix
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def ended_badly(exit: Exit, message: str = "") -> Outcome:
@@ -258,6 +264,9 @@ def _on_exit(service: Service, kind: Kind, name: str) -> Callable[[Exit], None]:
 
 
 def _finish(service: Service, kind: Kind, name: str, exit: Exit) -> None:
+    if exit.reason == "lost" and kind.started not in service.snapshot(kind.name, name):
+        _run(service, kind, name)  # an earlier server was killed before it had started the process
+        return
     base = folder(service, kind, name) / "ml"
     try:
         if exit.reason != "lost":

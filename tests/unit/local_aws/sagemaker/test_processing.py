@@ -5,6 +5,9 @@ import json
 import pytest
 from moto.core.exceptions import ServiceException
 
+from local_aws.services.sagemaker import jobs
+from local_aws.services.sagemaker.processing import PROCESSING
+
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 DONE = ("Completed", "Failed", "Stopped")
 
@@ -185,13 +188,25 @@ def test_an_image_without_a_command_is_refused_by_name(api, role):
         api("CreateProcessingJob", **given)
 
 
-def test_jobs_of_an_earlier_server_that_are_lost_fail_with_a_reason(api, service, role):
-    from local_aws.services.sagemaker import jobs
-    from local_aws.services.sagemaker.processing import PROCESSING
-
-    record = {"ProcessingJobName": "old", "ProcessingJobStatus": "InProgress", "StoppingCondition": {}}
-    service.add("processing-job", "old", record)
+def resumed(api, service, given, **members):
+    """What becomes of a job that an earlier server knew, and of which nothing runs any more."""
+    record = {**given, "ProcessingJobStatus": "InProgress", "_stream": "job/algo-1-0", **members}
+    service.add("processing-job", "job", record)
     jobs.resume(service, PROCESSING)
-    job = api.wait("DescribeProcessingJob", "ProcessingJobStatus", DONE, ProcessingJobName="old")
+    return api.wait("DescribeProcessingJob", "ProcessingJobStatus", DONE, ProcessingJobName="job")
+
+
+def test_a_job_that_was_lost_fails_with_a_reason(api, service, role):
+    job = resumed(api, service, request(role, "pass"), ProcessingStartTime=service.now())
     assert job["ProcessingJobStatus"] == "Failed"
     assert "local AWS was stopped while the job was running" in job["FailureReason"]
+
+
+def test_a_job_whose_process_had_not_begun_is_started(api, service, role, objects):
+    script = (
+        "import os, pathlib\n"
+        "(pathlib.Path(os.environ['SAGEMAKER_BASE_DIR']) / 'processing/output/ran').write_text('yes')\n"
+    )
+    job = resumed(api, service, request(role, script))
+    assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
+    assert objects["out/ran"] == b"yes"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.sdk import DAG, Asset, Metadata, TaskGroup, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import DAG, TaskGroup, task
 
 from config import load
-from mlops.churn import requests
+from mlops.churn import requests, tasks
 from mlops.churn.form import params
 from mlops.operators import DeployEndpointOperator, GlueETLOperator, ProcessingOperator, TrainingOperator
 
@@ -43,16 +39,10 @@ without retries. Any task can be cleared and run again: it adopts the job of thi
 completed.
 """
 
-endpoint_asset = Asset(
-    name=f"{settings.churn_endpoint}-endpoint",
-    uri=f"sagemaker://{settings.region}/endpoint/{settings.churn_endpoint}",
-)
 
-
-def skip_without_previous_run(context: dict) -> None:
-    """A first run has nothing to be compared with."""
-    if context["ti"].xcom_pull(task_ids="prepare.plan", key="previous_table") is None:
-        raise AirflowSkipException("there is no table of a previous run to compare with")
+def within(seconds: int) -> timedelta:
+    """A task's time for a job that may run so long: starting its machines is not the job's time."""
+    return timedelta(seconds=seconds, minutes=15)
 
 
 with DAG(
@@ -60,7 +50,7 @@ with DAG(
     schedule=settings.schedules.get("churn_training"),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),
+    dagrun_timeout=timedelta(hours=12),
     tags=["churn", "training", settings.environment],
     doc_md=DOC,
     params=params(settings),
@@ -70,48 +60,22 @@ with DAG(
         "retries": settings.tasks.retries,
         "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
         "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,
+        "aws_conn_id": None,  # the worker's own role; in a terminal, boto3's environment
         "region_name": settings.region,
         "poll_interval": settings.tasks.poll_interval,
         "deferrable": settings.tasks.deferrable,
     },
 ) as dag:
     with TaskGroup("prepare", tooltip="Fix the input, check it, split and encode it"):
-
-        @task(
-            multiple_outputs=True,
-            show_return_value_in_logs=False,
-            doc_md="Copies the input into the run's prefix; notes champion and previous table.",
-        )
-        def plan(params: dict, run_id: str) -> dict:
-            from mlops.aws import client
-            from mlops.champion import UnknownChampion
-            from mlops.churn.plan import NoInput, UnknownParams, make_plan
-
-            try:
-                made = make_plan(
-                    settings,
-                    params,
-                    run_id,
-                    s3=client("s3"),
-                    glue=client("glue"),
-                    sagemaker=client("sagemaker"),
-                )
-            except (NoInput, UnknownChampion, UnknownParams) as error:
-                raise AirflowFailException(str(error)) from None
-            print(
-                f"input {made['source']} (version {made['data_version']}), artefacts under {made['prefix']}"
-            )
-            print(f"champion: {made['champion']['model_package'] if made['champion'] else 'none yet'}")
-            return made
-
-        planned = plan()
+        plan = task(multiple_outputs=True, show_return_value_in_logs=False, doc_md=tasks.plan.__doc__)(
+            tasks.plan
+        )()
 
         validate = ProcessingOperator(
             task_id="validate",
             step="validate",
-            config=planned["validation"],
-            execution_timeout=timedelta(seconds=settings.timeouts.validate_data),
+            config=plan["validation"],
+            execution_timeout=within(settings.timeouts.validate_data),
             doc_md="The raw file against the declared schema. Bad data ends the run here.",
         )
 
@@ -120,14 +84,12 @@ with DAG(
             job_name=f"{settings.stem}-churn-etl",
             job_desc="Splits and encodes raw churn data",
             script_location="{{ ti.xcom_pull(task_ids='prepare.plan', key='etl_script') }}",
-            script_args=planned["etl"],
+            script_args=plan["etl"],
             iam_role_arn=settings.role_arn("glue"),
             create_job_kwargs=requests.etl_job(settings),
             concurrent_run_limit=3,
             update_config=True,
-            poll_interval=settings.tasks.poll_interval,
-            deferrable=settings.tasks.deferrable,
-            execution_timeout=timedelta(seconds=settings.timeouts.etl),
+            execution_timeout=within(settings.timeouts.etl),
             doc_md="Raw file -> train, validation and hold-out: encoded CSV, Parquet, a catalog table.",
         )
         validate >> etl
@@ -142,8 +104,9 @@ with DAG(
                 output_location="{{ ti.xcom_pull(task_ids='prepare.plan', key='prefix') }}profile/",
                 sleep_time=settings.tasks.poll_interval,
                 max_polling_attempts=settings.timeouts.profile // settings.tasks.poll_interval,
-                execution_timeout=timedelta(seconds=settings.timeouts.profile),
-                pre_execute=skip_without_previous_run if file.stem == COMPARISON else None,
+                execution_timeout=within(settings.timeouts.profile),
+                pre_execute=tasks.skip_without_previous_run if file.stem == COMPARISON else None,
+                doc_md=file.read_text().splitlines()[0].removeprefix("-- "),
             )
             for file in sorted(SQL.glob("*.sql"))
         }
@@ -151,120 +114,57 @@ with DAG(
     train = TrainingOperator(
         task_id="train",
         step="train",
-        config=planned["training"],
+        config=plan["training"],
         priority_weight=10,  # before the queries, which the evaluation awaits as well but which are shorter
-        execution_timeout=timedelta(seconds=settings.timeouts.train),
+        execution_timeout=within(settings.timeouts.train),
         doc_md="Built-in XGBoost; its metrics of every round are in the log.",
     )
 
     evaluate = ProcessingOperator(
         task_id="evaluate",
         step="evaluate",
-        config=planned["evaluation"],
+        config=plan["evaluation"],
         inputs={"challenger": train.output["model"]},
         arguments={
             "--costs": settings.gate.costs,
             "--profile": {name: query.output for name, query in queries.items()},
             "--lineage": {
                 "run_id": "{{ run_id }}",
-                "run_key": planned["run_key"],
+                "run_key": plan["run_key"],
                 "training_job": train.output["job_name"],
-                "data": planned["source"],
-                "data_version": planned["data_version"],
-                "code_version": planned["code_version"],
-                "split": planned["split"],
-                "champion_split": planned["champion_split"],
+                "data": plan["source"],
+                "data_version": plan["data_version"],
+                "code_version": plan["code_version"],
+                "split": plan["split"],
+                "champion_split": plan["champion_split"],
                 "reason": "{{ params.reason }}",
             },
         },
         page="report.html",
         trigger_rule="none_failed",  # the comparison is skipped on a first run
-        execution_timeout=timedelta(seconds=settings.timeouts.evaluate),
+        execution_timeout=within(settings.timeouts.evaluate),
         doc_md="Challenger and champion on the same hold-out; writes the report page linked from this task.",
     )
 
-    @task.short_circuit(doc_md="Decides; a refused challenger skips the release, and the run is a success.")
-    def gate(prefix: str, params: dict, ti: Any = None) -> bool:
-        from mlops import gate as rule
-        from mlops.aws import client, split_s3
-
-        bucket, key = split_s3(f"{prefix}evaluation/evaluation.json")
-        evaluation = json.load(client("s3").get_object(Bucket=bucket, Key=key)["Body"])
-        try:
-            verdict = rule.decide(evaluation, margin=params["margin"], data_checks=params["data_checks"])
-        except rule.EvaluationUnusable as error:
-            raise AirflowFailException(f"s3://{bucket}/{key}: {error}") from None
-        print(verdict)
-        ti.xcom_push(key="verdict", value=verdict.as_dict())
-        if verdict.approved and not params["deploy"]:
-            print("the trigger form said not to deploy: the release is skipped")
-        return verdict.approved and params["deploy"]
+    gate = task.short_circuit(doc_md=tasks.gate.__doc__)(tasks.gate)(plan["prefix"])
 
     with TaskGroup("release", tooltip="Register, deploy with a canary, ask the endpoint"):
-
-        @task(
-            multiple_outputs=True,
-            show_return_value_in_logs=False,
-            doc_md="Registers the model with its evaluation and lineage.",
-        )
-        def register(plan: dict, training_job: str, model_uri: str, params: dict, run_id: str) -> dict:
-            from mlops.aws import client
-            from mlops.churn import release
-
-            package = release.register(
-                settings,
-                sagemaker=client("sagemaker"),
-                model_uri=model_uri,
-                evaluation_uri=f"{plan['prefix']}evaluation/",
-                description=f"churn_training, training job {training_job}",
-                metadata=release.lineage(plan, training_job, run_id, params["reason"]),
-            )
-            print(f"model package {package}")
-            name = release.release_name(settings, plan["run_key"], package)
-            return {
-                "model_package": package,
-                "model": requests.model(settings, name, package),
-                "endpoint_config": requests.endpoint_config(settings, name),
-            }
-
-        registered = register(planned, train.output["job_name"], train.output["model"])
+        register = task(
+            multiple_outputs=True, show_return_value_in_logs=False, doc_md=tasks.register.__doc__
+        )(tasks.register)(plan, train.output["job_name"], train.output["model"])
 
         deploy = DeployEndpointOperator(
             task_id="deploy",
             endpoint=settings.churn_endpoint,
-            poll_interval=settings.tasks.poll_interval,
-            deferrable=settings.tasks.deferrable,
-            model=registered["model"],
-            endpoint_config=registered["endpoint_config"],
+            model=register["model"],
+            endpoint_config=register["endpoint_config"],
             deployment=requests.deployment(settings),
-            execution_timeout=timedelta(seconds=settings.timeouts.deploy),
+            execution_timeout=within(settings.timeouts.deploy),
             doc_md="Creates or updates the one endpoint: a canary first, rolled back when an alarm rings.",
         )
 
-        @task(
-            outlets=[endpoint_asset],
-            doc_md="Rows of the hold-out through the endpoint must equal the batch scores.",
-        )
-        def smoke_test(prefix: str, model_package: str) -> Iterator[Metadata]:
-            from mlops.aws import client, split_s3
-            from mlops.churn import release
+        smoke_test = task(outlets=[tasks.endpoint_asset()], doc_md=tasks.smoke_test.__doc__)(
+            tasks.smoke_test
+        )(plan["prefix"], register["model_package"])
 
-            bucket, key = split_s3(f"{prefix}evaluation/smoke_sample.csv")
-            sample = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-            try:
-                worst = release.smoke_test(
-                    client("sagemaker-runtime"),
-                    settings.churn_endpoint,
-                    sample,
-                    settings.deployment.smoke_tolerance,
-                )
-            except release.SmokeTestFailed as error:
-                raise AirflowFailException(str(error)) from None
-            print(
-                f"endpoint {settings.churn_endpoint} answers as the batch did: largest difference {worst:.2g}"
-            )
-            yield Metadata(endpoint_asset, {"model_package": model_package})
-
-        deploy >> smoke_test(planned["prefix"], registered["model_package"])
-
-    etl >> [*queries.values(), train] >> evaluate >> gate(planned["prefix"]) >> registered >> deploy
+    etl >> [*queries.values(), train] >> evaluate >> gate >> register >> deploy >> smoke_test

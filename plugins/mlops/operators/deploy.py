@@ -50,8 +50,8 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
         model: dict[str, Any],
         endpoint_config: dict[str, Any],
         deployment: dict[str, Any],
-        poll_interval: int,
-        deferrable: bool,
+        poll_interval: int = 30,
+        deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

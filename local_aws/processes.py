@@ -8,104 +8,32 @@ doubles a line), the end goes to the service's callback.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import psutil
 
-Reason = Literal["exited", "timed_out", "stopped", "lost"]
-OnLine = Callable[[str], None]
+from local_aws.job import Exit, Job, OnExit, OnLine, Reason, Row
+from local_aws.job_watch import JobLogs, Watch, discard, end_runner, runner_process, write_json
+
+__all__ = ["Exit", "Job", "OnExit", "OnLine", "Reason", "Row", "Supervisor"]
 
 log = logging.getLogger(__name__)
 
 JOB_NICENESS = 5  # jobs may use every core; the API comes first
-POLL_SECONDS = 0.2
 SHUTDOWN_GRACE_SECONDS = 5.0
 BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """One process to run.
-
-    id: unique, e.g. "training/NAME"; a finished job's id may be used again.
-    env: what the job sees beside PATH, HOME, the AWS client variables and PYTHONUNBUFFERED; wins over those.
-    cwd: made when missing.
-    timeout_seconds: None = no limit. grace_seconds: between SIGTERM and SIGKILL.
-    """
-
-    id: str
-    argv: list[str]
-    env: dict[str, str]
-    cwd: Path
-    log_group: str
-    log_stream: str
-    timeout_seconds: float | None = None
-    grace_seconds: float = 30
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a job ended.
-
-    code: exit status, negative signal number when killed by one, None when unknown (lost).
-    reason: "exited" by itself, "timed_out" past its limit, "stopped" by stop() or because the server was
-    stopped in an orderly way, "lost" when it vanished without a trace (machine restarted, runner killed).
-    last_line: last non-empty line it wrote to stderr, else to stdout, else "".
-    """
-
-    code: int | None
-    reason: Reason
-    last_line: str
-
-
-OnExit = Callable[[Exit], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A running job, for listings. cpu in percent of one core since it started; rss in bytes, whole tree."""
-
-    id: str
-    pid: int
-    cpu: float
-    rss: int
-    started: datetime
-    log_group: str
-    log_stream: str
-
-
-class JobLogs(Protocol):
-    """Where output goes: a log store that remembers, with the lines, how far a source was read."""
-
-    def append(
-        self,
-        group: str,
-        stream: str,
-        lines: Iterable[tuple[int, str]],
-        position: tuple[str, int] | None = None,
-        /,
-    ) -> object: ...
-
-    def position(self, source: str) -> int: ...
-
-    def forget_position(self, source: str) -> None: ...
 
 
 class Supervisor:
@@ -121,7 +49,7 @@ class Supervisor:
         self._folder = folder
         self._logs = logs
         self._environment = environment
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,10 +89,10 @@ class Supervisor:
         """
         leftover = self._job_folder(job.id)
         if leftover.exists():
-            runner = _runner_process(leftover)
+            runner = runner_process(leftover)
             if runner is not None:
-                _end_runner(runner, SHUTDOWN_GRACE_SECONDS)
-            _discard(leftover)
+                end_runner(runner, SHUTDOWN_GRACE_SECONDS)
+            discard(leftover)
         self._keep_alive(job, failures=0)
 
     def shutdown(self) -> None:
@@ -208,10 +136,10 @@ class Supervisor:
                 raise ValueError(f"job {job.id} is already running")
             folder = self._job_folder(job.id)
             if folder.exists():
-                _discard(folder)
+                discard(folder)
             folder.mkdir(parents=True)
             self._logs.forget_position(folder.name)
-            _write_json(folder / "job.json", self._description(job, service))
+            write_json(folder / "job.json", self._description(job, service))
             # The new session keeps the terminal's Ctrl-C away from the job: the server stops it in order.
             process = subprocess.Popen(
                 [sys.executable, "-I", str(Path(__file__).with_name("runner.py")), str(folder)],
@@ -221,7 +149,7 @@ class Supervisor:
                 start_new_session=True,
             )
             created = psutil.Process(process.pid).create_time()
-            _write_json(folder / "runner.json", {"pid": process.pid, "created": created})
+            write_json(folder / "runner.json", {"pid": process.pid, "created": created})
             self._watch(job.id, on_exit, on_line)
 
     def _description(self, job: Job, service: bool) -> dict[str, Any]:
@@ -235,7 +163,7 @@ class Supervisor:
         }
 
     def _watch(self, job_id: str, on_exit: OnExit, on_line: OnLine | None) -> None:
-        watch = _Watch(job_id, self._job_folder(job_id), self._logs, on_line)
+        watch = Watch(job_id, self._job_folder(job_id), self._logs, on_line)
         self._watches[job_id] = watch
 
         def follow() -> None:
@@ -253,180 +181,10 @@ class Supervisor:
     def _forget(self, job_id: str) -> None:
         with self._lock:
             folder = self._job_folder(job_id)
-            _discard(folder)
+            discard(folder)
             self._logs.forget_position(folder.name)
             self._watches.pop(job_id, None)
 
     def _job_folder(self, job_id: str) -> Path:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", job_id)[:80]
         return self._folder / f"{readable}-{sha256(job_id.encode()).hexdigest()[:12]}"
-
-
-class _Watch:
-    """Follows one job's folder until the job has ended."""
-
-    thread: threading.Thread
-
-    def __init__(self, job_id: str, folder: Path, logs: JobLogs, on_line: OnLine | None) -> None:
-        self.job_id = job_id
-        self.folder = folder
-        self.logs = logs
-        self.on_line = on_line
-        self.ended = threading.Event()
-        self.runner = _runner_process(folder)
-        self.job: dict[str, Any] = _read_json(folder / "job.json") or {}
-
-    def follow(self) -> Exit:
-        try:
-            while self.runner is not None:
-                try:
-                    # Returns as soon as the runner has ended; also reaps it when it is our own child.
-                    self.runner.wait(timeout=POLL_SECONDS)
-                    break
-                except psutil.TimeoutExpired:
-                    self._pump()
-                except psutil.NoSuchProcess:
-                    break
-            self._pump()
-            return self._end()
-        finally:
-            self.ended.set()
-
-    def signal(self, number: int) -> None:
-        # The file tells a runner that was killed by the signal, before it could handle it, from a lost one.
-        with contextlib.suppress(OSError):
-            (self.folder / "stop").touch()
-        if self.runner is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.runner.send_signal(number)
-
-    def row(self) -> Row | None:
-        if self.runner is None:
-            return None
-        try:
-            tree = [self.runner, *self.runner.children(recursive=True)]
-            started = self.runner.create_time()
-        except psutil.NoSuchProcess:
-            return None
-        seconds = rss = 0.0
-        for process in tree:
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                seconds += times.user + times.system
-                rss += process.memory_info().rss
-        age = max(time.time() - started, 0.001)
-        return Row(
-            id=self.job_id,
-            pid=self.runner.pid,
-            cpu=round(100 * seconds / age, 1),
-            rss=int(rss),
-            started=datetime.fromtimestamp(started, UTC),
-            log_group=self.job.get("log_group", ""),
-            log_stream=self.job.get("log_stream", ""),
-        )
-
-    def _end(self) -> Exit:
-        end = _read_json(self.folder / "exit.json")
-        if end is not None:
-            return Exit(end["code"], end["reason"], end["last_line"])
-        _end_orphans(self.folder)
-        return Exit(None, "stopped" if (self.folder / "stop").exists() else "lost", self._last_line())
-
-    def _last_line(self) -> str:
-        """From the output itself, for a runner that could not say."""
-        with contextlib.suppress(OSError), (self.folder / "output").open("rb") as output:
-            output.seek(max(0, output.seek(0, os.SEEK_END) - (1 << 16)))
-            texts = [
-                record.split("\t", 2)[-1] for record in output.read().decode(errors="replace").split("\n")
-            ]
-            return next((text for text in reversed(texts) if text.strip()), "")
-        return ""
-
-    def _pump(self) -> None:
-        """Store the complete lines written since the last time."""
-        try:
-            self._pump_lines()
-        except Exception:
-            # Nothing was stored, so nothing is lost: the next round reads the same lines again.
-            log.exception("output of %s could not be stored", self.job_id)
-
-    def _pump_lines(self) -> None:
-        source = self.folder.name
-        try:
-            with (self.folder / "output").open("rb") as output:
-                while True:
-                    start = self.logs.position(source)
-                    output.seek(start)
-                    chunk = output.read(1 << 20)
-                    complete = chunk[: chunk.rfind(b"\n") + 1]
-                    if not complete:
-                        return
-                    events = [_event(record) for record in complete.decode().split("\n") if record]
-                    self.logs.append(
-                        self.job["log_group"], self.job["log_stream"], events, (source, start + len(complete))
-                    )
-                    for _, line in events if self.on_line else ():
-                        self._tell(line)
-        except FileNotFoundError:
-            return
-
-    def _tell(self, line: str) -> None:
-        assert self.on_line is not None
-        try:
-            self.on_line(line)
-        except Exception:
-            log.exception("on_line of %s failed on %r", self.job_id, line)
-
-
-def _event(record: str) -> tuple[int, str]:
-    milliseconds, _, text = record.split("\t", 2)
-    # CloudWatch Logs shows a TAB as #011, and the metric regexes of SageMaker's containers rely on it.
-    return int(milliseconds), text.replace("\t", "#011")
-
-
-def _runner_process(folder: Path) -> psutil.Process | None:
-    """The living runner of a job folder; None when it is gone (or its process id now belongs to another)."""
-    known = _read_json(folder / "runner.json")
-    if known is None:
-        return None
-    try:
-        process = psutil.Process(known["pid"])
-        return process if abs(process.create_time() - known["created"]) < 1 else None
-    except psutil.Error:
-        return None
-
-
-def _end_runner(runner: psutil.Process, seconds: float) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        with contextlib.suppress(psutil.Error):
-            runner.send_signal(number)
-            runner.wait(timeout=seconds)
-
-
-def _end_orphans(folder: Path) -> None:
-    """Kill what a killed runner has left of its job: the process group of its child."""
-    known = _read_json(folder / "child.json")
-    if known is None:
-        return
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == known["group"] and process.create_time() >= known["created"] - 1:
-                process.kill()
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content))
-    temporary.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return content
-
-
-def _discard(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,6 @@ of every service has been read back.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 
 from local_aws.context import Context
@@ -19,14 +18,9 @@ PACKAGES = ("logs", "cloudwatch", "cloudformation", "glue", "athena", "sagemaker
 
 def install(context: Context, restore: Callable[[], None]) -> None:
     """Install every service, read the state back, then let each take up its work again."""
-    modules = [
-        importlib.import_module(f"local_aws.services.{name}")
-        for name in PACKAGES
-        if importlib.util.find_spec(f"local_aws.services.{name}") is not None
-    ]
+    modules = [importlib.import_module(f"local_aws.services.{name}") for name in PACKAGES]
     for module in modules:
-        if hasattr(module, "install"):
-            module.install(context)
+        module.install(context)
     restore()
     for module in modules:
         if hasattr(module, "resume"):

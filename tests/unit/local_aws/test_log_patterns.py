@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from moto.logs.exceptions import InvalidParameterException
 
-from local_aws.services.log_patterns import matcher
+from local_aws.services.logs.patterns import matcher
 
 
 @pytest.mark.parametrize(

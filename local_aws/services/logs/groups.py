@@ -1,26 +1,17 @@
-"""CloudWatch Logs: moto's groups, with streams and events on disk (state/log_events.py)."""
+"""moto's log groups and streams, with streams and events on disk (state/log_events.py)."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterable, Iterator, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from moto.core.utils import unix_time_millis
 from moto.logs import models
-from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
-from moto.logs.models import LogEvent, LogGroup, LogsBackend, LogStream, logs_backends
-from moto.logs.responses import LogsResponse
+from moto.logs.exceptions import InvalidParameterException
+from moto.logs.models import LogEvent, LogGroup, LogStream
 
-from local_aws import moto_hooks
-from local_aws.context import Context, State
-from local_aws.services.log_patterns import matcher
+from local_aws.services.logs.patterns import matcher
 from local_aws.state.log_events import FIRST, Event, LogEvents, Position, Stream
-
-DAY_MILLISECONDS = 86_400_000
-RETENTION_ROUND_SECONDS = 3600.0
 
 
 class StoredStream(LogStream):
@@ -199,116 +190,14 @@ class StoredGroup(LogGroup):
         return described | {name: value for name, value in optional.items() if value}
 
 
-class StoredLogsBackend(LogsBackend):
-    def delete_log_group(self, log_group_name: str) -> None:
-        group = self.groups.get(log_group_name)
-        super().delete_log_group(log_group_name)
-        if group is not None:
-            StoredGroup.store.delete_group(group.arn)
-
-
-class StoredLogsResponse(LogsResponse):
-    def filter_log_events(self) -> str:
-        """With logStreamNamePrefix, which moto leaves out."""
-        names = self._get_param("logStreamNames", [])
-        prefix = self._get_param("logStreamNamePrefix")
-        if names and prefix:
-            raise InvalidParameterException(
-                msg="You cannot specify both logStreamNames and logStreamNamePrefix."
-            )
-        events, token, searched = self.logs_backend.filter_log_events(
-            self._get_param("logGroupName") or _name_of(self._get_param("logGroupIdentifier")),
-            _Prefix(prefix) if prefix else names,
-            self._get_param("startTime"),
-            self._get_param("endTime"),
-            self._get_param("limit"),
-            self._get_param("nextToken"),
-            self._get_param("filterPattern"),
-            True,
-        )
-        return json.dumps({"events": events, "nextToken": token, "searchedLogStreams": searched})
-
-
-class StoredLogs:
-    """`context.LogSink`, and where the supervisor stores what jobs print."""
-
-    def __init__(self, store: LogEvents, account: str, region: str, state: State) -> None:
-        self._store = store
-        self._account = account
-        self._region = region
-        self._state = state
-
-    def append(
-        self,
-        group: str,
-        stream: str,
-        lines: Iterable[tuple[int, str]],
-        position: tuple[str, int] | None = None,
-    ) -> None:
-        found = self._group(group)
-        # Without the lock: a busy API must not hold up the logs, nor a talkative job the API.
-        events = self._store.append(found.arn, stream, lines, position)
-        if found.subscription_filters and events:
-            with self._state.lock("logs"):
-                found.streams[stream].deliver(events)
-
-    def position(self, source: str) -> int:
-        return self._store.position(source)
-
-    def forget_position(self, source: str) -> None:
-        self._store.forget_position(source)
-
-    def _group(self, name: str) -> StoredGroup:
-        groups = logs_backends[self._account][self._region].groups
-        if name not in groups:
-            with self._state.lock("logs"):
-                logs_backends[self._account][self._region].ensure_log_group(name)
-                self._state.commit("logs")
-        group = groups[name]
-        assert isinstance(group, StoredGroup)
-        return group
-
-
-def prepare(store: LogEvents, account: str, region: str, state: State) -> StoredLogs:
-    """Install the service. It comes early: whatever starts a job writes logs."""
-    StoredGroup.store = store
-    models.LogGroup = StoredGroup
-    moto_hooks.replace_backend("logs", StoredLogsBackend)
-    moto_hooks.replace_responses("logs", StoredLogsResponse)
-    return StoredLogs(store, account, region, state)
-
-
-def install(context: Context) -> None:
-    """Apply retention now and every hour."""
-
-    def rounds() -> None:
-        while True:
-            _apply_retention(context.clock())
-            if stopped.wait(RETENTION_ROUND_SECONDS):
-                return
-
-    stopped = threading.Event()
-    threading.Thread(target=rounds, name="log retention", daemon=True).start()
-
-
-def _apply_retention(now: datetime) -> None:
-    moment = int(now.astimezone(UTC).timestamp() * 1000)
-    for _, _, backend in logs_backends.iter_backends():
-        for group in list(backend.groups.values()):
-            if group.retention_in_days:
-                StoredGroup.store.delete_before(
-                    group.arn, moment - int(group.retention_in_days) * DAY_MILLISECONDS
-                )
-
-
-class _Prefix(str):
+class Prefix(str):
     """A stream name prefix where moto passes a list of names."""
 
     __slots__ = ()
 
 
-def _chosen(name: str, names: list[str] | _Prefix) -> bool:
-    if isinstance(names, _Prefix):
+def _chosen(name: str, names: list[str] | Prefix) -> bool:
+    if isinstance(names, Prefix):
         return name.startswith(names)
     return not names or name in names
 
@@ -348,9 +237,3 @@ def _offset(token: str | None) -> int:
     if token and not token.isdigit():
         raise InvalidParameterException(msg="The specified nextToken is invalid.")
     return int(token or 0)
-
-
-def _name_of(identifier: str | None) -> str:
-    if not identifier:
-        raise ResourceNotFoundException()
-    return identifier.split(":log-group:")[-1].removesuffix(":*")

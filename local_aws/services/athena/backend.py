@@ -160,7 +160,7 @@ def _kind_of(sql: str) -> tuple[str, str]:
 
 
 def _lowered(context: dict[str, str]) -> dict[str, str]:
-    return {key: value.lower() for key, value in context.items()}
+    return {key: value.strip("`").lower() for key, value in context.items()}
 
 
 def _output_of(group: models.WorkGroup, given: dict[str, Any]) -> str:

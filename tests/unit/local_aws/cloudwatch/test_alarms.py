@@ -4,17 +4,17 @@ import pytest
 
 from local_aws.services.cloudwatch.alarms import Rule, judge
 
-X, O, _ = 9.0, 0.0, None  # noqa: E741  # breaching, fine, missing: as the published table writes them
+X, O, N = 9.0, 0.0, None  # noqa: E741  # breaching, fine, missing: as the published table writes them
 
 
 @pytest.mark.parametrize(
     ("points", "missing", "ignore", "breaching", "not_breaching"),
     [
-        ([O, _, X, _, X], "OK", "OK", "OK", "OK"),
-        ([O, _, _, _, _], "OK", "OK", "OK", "OK"),
-        ([_, _, _, _, _], "INSUFFICIENT_DATA", "current", "ALARM", "OK"),
-        ([O, X, X, _, X], "ALARM", "ALARM", "ALARM", "ALARM"),
-        ([_, _, X, _, _], "ALARM", "current", "ALARM", "OK"),
+        ([O, N, X, N, X], "OK", "OK", "OK", "OK"),
+        ([O, N, N, N, N], "OK", "OK", "OK", "OK"),
+        ([N, N, N, N, N], "INSUFFICIENT_DATA", "current", "ALARM", "OK"),
+        ([O, X, X, N, X], "ALARM", "ALARM", "ALARM", "ALARM"),
+        ([N, N, X, N, N], "ALARM", "current", "ALARM", "OK"),
     ],
 )
 @pytest.mark.parametrize("current", ["OK", "ALARM"])

@@ -156,10 +156,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """The whole job; returns what evaluation.json holds."""
     customers = read_holdout(options.holdout)
     labels = customers["churn"].to_numpy(dtype=np.int64)
-    scored = {"challenger": score(options.challenger, options.encoder, customers)}
+    challenger = score(options.challenger, options.encoder, customers)
+    scores = {"challenger": challenger.scores}
     if options.champion:
-        scored["champion"] = score(options.champion, options.champion_encoder, customers)
-    scores = {name: model.scores for name, model in scored.items()}
+        scores["champion"] = score(options.champion, options.champion_encoder, customers).scores
     profile = read_profile(options.profile)
     evaluation = {
         **evaluate(
@@ -177,7 +177,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     output.mkdir(parents=True, exist_ok=True)
     table = customers[["row_number", "customer_key", "churn"]].assign(**scores)
     table.to_parquet(output / "scores.parquet", index=False)
-    _publish(output / "smoke_sample.csv", smoke_sample(scored["challenger"]))
+    _publish(output / "smoke_sample.csv", smoke_sample(challenger))
     _publish(output / "report.html", report.render(evaluation, labels, scores, profile))
     _publish(output / "evaluation.json", json.dumps(evaluation, indent=1, allow_nan=False))
     return evaluation

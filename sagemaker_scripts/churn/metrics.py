@@ -139,6 +139,8 @@ def _weighted_auc(labels: Labels, scores: Floats) -> Callable[[npt.NDArray[np.in
     order = np.argsort(scores, kind="stable")
     positive = labels[order] == 1
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    if len(starts) == 1:
+        return lambda weights: np.full(len(weights), 0.5)
 
     def auc(weights: npt.NDArray[np.int64]) -> Floats:
         ordered = weights[:, order].astype(np.float64)

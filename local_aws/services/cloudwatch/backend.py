@@ -25,6 +25,7 @@ from local_aws import moto_hooks
 from local_aws.context import Context
 from local_aws.services.cloudwatch.alarms import COMPARISONS, EXTRA_PERIODS, Rule, State, judge
 from local_aws.services.cloudwatch.metrics import Bucket, Metric, MetricStore
+from local_aws.services.cloudwatch.responses import Responses
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,7 @@ def install(context: Context) -> None:
     Backend.store.forget_old(context.clock())
     Backend.context = context
     moto_hooks.replace_backend("cloudwatch", Backend)
+    moto_hooks.replace_responses("cloudwatch", Responses)
     moto_hooks.not_supported("cloudwatch", "PutCompositeAlarm")
     moto_hooks.not_supported("cloudwatch", "PutAnomalyDetector")
     threading.Thread(target=_watch, name="alarms", daemon=True).start()

@@ -3,7 +3,8 @@
 RUN.json: `{"kind": "glueetl" | "pythonshell", "script": path, "arguments": [...],
 "site": directory of the run's own packages, "archives": [zip files of packages], "work": scratch directory,
 "jars": [paths], "modules": [pip requirements], "installer_options": [...],
-"spark_conf": the argument `--conf`, "memory_mb": int, "cores": int}`.
+"spark_conf": the argument `--conf`, "memory_mb": int, "cores": int,
+"input_bytes": size of the objects that the arguments name}`.
 Exit code 0 when the script ends by itself or with `sys.exit(0)`, else 1 with the exception as the last line.
 """
 
@@ -19,6 +20,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+# Bytes of input from which a run lasts long enough to compile its code well.
+_LARGE = 16 * 2**20
 _PROJECT = str(Path(__file__).parents[3])
 
 
@@ -114,7 +117,16 @@ def _start_spark(run: dict[str, Any], work: Path) -> Any:
         PYSPARK_DRIVER_PYTHON=sys.executable,
     )
     driver = jvm.Driver(
-        jvm.command(conf_dir, work, run["memory_mb"], run["jars"], work / "classes.lst"), os.environ, work
+        jvm.command(
+            conf_dir,
+            work,
+            run["memory_mb"],
+            run["jars"],
+            work / "classes.lst",
+            optimise=run["input_bytes"] > _LARGE,
+        ),
+        os.environ,
+        work,
     )
     import pyspark.sql  # noqa: F401 - while Java starts
 

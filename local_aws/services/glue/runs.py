@@ -1,5 +1,6 @@
 """The life of a run: prepare its folder, start its process, note how it ended."""
 
+import itertools
 import json
 import logging
 import os
@@ -129,8 +130,20 @@ def _prepare(context: Context, job: Job, run: JobRun, folder: Path) -> None:
         "spark_conf": plan.spark_conf,
         "memory_mb": min(4096, psutil.virtual_memory().total // 4 // 2**20),
         "cores": max(2, os.cpu_count() or 2),
+        "input_bytes": _size_of_input(context, plan.script_arguments),
     }
     (folder / "run.json").write_text(json.dumps(description), encoding="utf-8")
+
+
+def _size_of_input(context: Context, words: list[str]) -> int:
+    """Bytes of the objects whose key or prefix is an argument: about what the script will read."""
+    total = 0
+    for word in words:
+        scheme, _, rest = word.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        if scheme in ("s3", "s3a") and prefix and context.objects.exists_bucket(bucket):
+            total += sum(found.size for found in itertools.islice(context.objects.list(bucket, prefix), 1000))
+    return total
 
 
 def _copy(context: Context, where: tuple[str, str], folder: Path) -> Path:

@@ -112,3 +112,55 @@ def test_a_type_that_nobody_has_fails_before_anything_is_made(
 @pytest.mark.parametrize("path", sorted(INFRASTRUCTURE.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_templates_of_this_project_are_valid(cloudformation: Any, path: Path) -> None:
     cloudformation.validate_template(TemplateBody=path.read_text())
+
+
+def test_the_platforms_bucket_has_what_its_template_says_also_after_a_kill(new_local_aws: Any) -> None:
+    local_aws = new_local_aws()
+    local_aws.start()
+    local_aws.client("cloudformation").create_stack(
+        StackName="storage",
+        TemplateBody=(INFRASTRUCTURE / "storage.yaml").read_text(),
+        Parameters=[
+            {"ParameterKey": "Environment", "ParameterValue": "test"},
+            {"ParameterKey": "UseKms", "ParameterValue": "false"},
+        ],
+    )
+    bucket = "mlops-test-us-east-1-123456789012"
+    local_aws.client("s3").put_object(Bucket=bucket, Key="raw/churn/a.csv", Body=b"first")
+    local_aws.restart(kill=True)
+    s3 = local_aws.client("s3")
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "IgnorePublicAcls": True,
+        "BlockPublicPolicy": True,
+        "RestrictPublicBuckets": True,
+    }
+    ownership = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert ownership == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert [(rule["ID"], rule.get("Expiration", {}).get("Days")) for rule in rules] == [
+        ("runs", 365),
+        ("capture", 90),
+        ("rubbish", None),
+    ]
+    assert rules[2]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert encryption["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert "TlsOnly" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+
+    second = s3.put_object(Bucket=bucket, Key="raw/churn/a.csv", Body=b"second")["VersionId"]
+    versions = s3.list_object_versions(Bucket=bucket, Prefix="raw/churn/a.csv")["Versions"]
+    assert [version["VersionId"] for version in versions if version["IsLatest"]] == [second]
+    (old,) = (version["VersionId"] for version in versions if not version["IsLatest"])
+    answer = s3.get_object(Bucket=bucket, Key="raw/churn/a.csv", VersionId=old)
+    assert answer["Body"].read() == b"first"
+
+
+def test_a_bucket_property_that_is_not_applied_is_refused_by_name(cloudformation: Any, name: str) -> None:
+    bucket = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"BucketName": name, "WebsiteConfiguration": {"IndexDocument": "index.html"}},
+    }
+    with pytest.raises((ClientError, WaiterError), match="does not support WebsiteConfiguration"):
+        cloudformation.create_stack(StackName=name, TemplateBody=template(name, Bucket=bucket))

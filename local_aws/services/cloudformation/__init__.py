@@ -1,0 +1,18 @@
+"""CloudFormation: the resource types that moto lacks, and a refusal of those that nobody here has.
+
+moto owns the templates, stacks, events and most types. A type that it does not know it skips with a warning,
+so that the stack is "complete" without the resource; here that is the error AWS gives for an unknown type.
+"""
+
+from __future__ import annotations
+
+from local_aws import moto_hooks
+from local_aws.context import Context
+from local_aws.services.cloudformation import buckets, types
+
+__all__ = ["buckets", "install", "types"]  # moto finds the types once their modules are imported
+
+
+def install(context: Context) -> None:  # noqa: ARG001  # the interface of every service
+    moto_hooks.refuse_unknown_resource_types()
+    moto_hooks.leave_conditional_bucket_statements()  # which the types here are the first to write

@@ -182,9 +182,10 @@ def _judge(report: Report, form: Form, first_missing: dict[str, int], max_missin
 
 
 def _judge_duplicates(report: Report, form: Form, keys: npt.NDArray[np.uint64]) -> None:
-    """Count customers that occur again. A few are a warning (the hash split keeps them together), many an
+    """Count customers that occur again: a few are a warning (the hash split keeps them together), many an
     error."""
-    report.duplicates = len(keys) - len(np.unique(keys))
+    ordered = np.sort(keys)
+    report.duplicates = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
     if not report.duplicates:
         return
     who = "the area code and phone" if form.name == "raw" else "every feature"
@@ -200,8 +201,7 @@ def _judge_duplicates(report: Report, form: Form, keys: npt.NDArray[np.uint64]) 
             second + 1 + form.header,
             None,
             f"{text}, more than the {MAX_DUPLICATES:.0%} allowed; the first is line "
-            f"{again + 1 + form.header} again. "
-            "Was the file joined with itself?",
+            f"{again + 1 + form.header} again. Was the file joined with itself?",
         )
     )
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from local_aws.services.athena.engine import (
     ddl,
+    forms,
     lexer,
     partitions,
     relations,
@@ -34,19 +35,19 @@ def run(request: dict[str, Any], catalog: CatalogClient) -> dict[str, Any]:
     """Execute a query. Raises QueryError or duckdb.Error."""
     statement = statements.read(with_parameters(request["sql"], request.get("parameters") or []))
     folder, database = Path(request["folder"]), request.get("database")
-    if isinstance(statement, statements.Catalog):
+    if isinstance(statement, forms.Catalog):
         arguments = dict(statement.arguments)
         if statement.operation == "show_tables":
             arguments["database_name"] = arguments.pop("database")
         answer = getattr(ddl, statement.operation)(catalog, database, **arguments)
         return _text_result(request["id"], folder, statement.kind, answer)
-    if isinstance(statement, statements.CreateTable):
+    if isinstance(statement, forms.CreateTable):
         schema, _ = ddl.qualified(statement.name, database)
         catalog("create_table", database=schema, table=statement.table, exists_ok=statement.exists_ok)
         return _text_result(request["id"], folder, statement.kind, None)
     with tempfile.TemporaryDirectory(dir=folder) as spill, _connect(spill) as connection:
         translated, scanned = prepare(connection, statement.query, database, catalog)
-        if isinstance(statement, statements.Select):
+        if isinstance(statement, forms.Select):
             return _select(connection, translated, request["id"], folder, scanned)
         answer = write.run(connection, statement, translated, database, catalog, request["id"], folder)
         return {"scanned": scanned, "kind": statement.kind, **answer}

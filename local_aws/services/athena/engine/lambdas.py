@@ -1,5 +1,6 @@
 """Types inside lambdas: `transform(numbers, x -> x / 2)` divides as the elements of `numbers` do."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlglot import exp
@@ -11,9 +12,9 @@ _MATCHES = ("any_match", "all_match", "none_match")
 
 
 def infer(tree: exp.Expr, metadata: dict[type[exp.Expr], dict[str, Any]]) -> bool:
-    """Annotate lambda bodies, the outer before the inner; returns whether there were any."""
+    """Annotate lambda bodies; returns whether there were any."""
     found = False
-    for node in list(tree.walk(bfs=True)):
+    for node in list(_in_order(tree)):
         if isinstance(node, exp.Transform):
             body = _body(node.expression, [inner(kind_of(node.this), -1)], metadata)
             node._type = exp.DataType(this=exp.DType.ARRAY, expressions=[body], nested=True)
@@ -35,6 +36,18 @@ def infer(tree: exp.Expr, metadata: dict[type[exp.Expr], dict[str, Any]]) -> boo
             node._type = _body(finish, [state], metadata) if finish is not None else state
             found = True
     return found
+
+
+def _in_order(node: exp.Expr) -> Iterator[exp.Expr]:
+    """A function after the array that it works on, and before what stands in its lambda."""
+    children = list(node.iter_expressions())
+    for child in children:
+        if not isinstance(child, exp.Lambda):
+            yield from _in_order(child)
+    yield node
+    for child in children:
+        if isinstance(child, exp.Lambda):
+            yield from _in_order(child)
 
 
 def _body(

@@ -6,15 +6,11 @@ from typing import Any
 
 from sqlglot import exp
 
-from local_aws.services.athena.engine import casts, times
+from local_aws.services.athena.engine import aggregates, casts, operators, times
 from local_aws.services.athena.engine.errors import QueryError
 from local_aws.services.athena.engine.functions import NAMED, TYPED
+from local_aws.services.athena.engine.operators import call
 from local_aws.services.athena.engine.typing_rules import (
-    INTEGERS,
-    decimal,
-    decimal_of,
-    is_numeric,
-    is_text,
     is_unknown,
     kind_of,
 )
@@ -38,22 +34,12 @@ def apply(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-def call(name: str, *arguments: exp.Expr | str | None) -> exp.Anonymous:
-    """A call of a DuckDB function or macro."""
-    parts = [
-        part.copy() if isinstance(part, exp.Expr) else exp.maybe_parse(part, dialect="duckdb")
-        for part in arguments
-        if part is not None
-    ]
-    return exp.Anonymous(this=name, expressions=parts)
-
-
 def _rule_for(node: exp.Expr) -> Callable[[Any], exp.Expr | None] | None:
     special = _SPECIAL.get(type(node))
     if special:
         return special
     if isinstance(node, _COMPARISONS):
-        return _comparison
+        return operators.comparison
     known = TYPED.get(type(node))
     if known and known.call:
         return _by_table
@@ -102,159 +88,6 @@ def _anonymous(node: exp.Anonymous) -> exp.Expr | None:
     return call(known.call, *arguments) if known.call else None
 
 
-def _divide(node: exp.Div) -> exp.Expr:
-    left, right = kind_of(node.left), kind_of(node.right)
-    if not (is_numeric(left) and is_numeric(right)):
-        raise _untyped(node, "/", left, right)
-    if left.this in INTEGERS and right.this in INTEGERS:
-        return exp.IntDiv(this=_wrapped(node.left), expression=_wrapped(node.right))
-    if {left.this, right.this} & {_T.DOUBLE, _T.FLOAT}:
-        return call("t_div", node.left, node.right)
-    return decimal_division(node.left, left, node.right, right)
-
-
-def decimal_division(
-    left: exp.Expr, left_kind: exp.DataType, right: exp.Expr, right_kind: exp.DataType
-) -> exp.Expr:
-    """Exact, rounded half up, with Trino's precision and scale: over whole numbers of the last digit."""
-    (p1, s1), (_, s2) = decimal_of(left_kind), decimal_of(right_kind)
-    scale = max(s1, s2)
-    precision = min(38, p1 + s2 + max(0, s2 - s1))
-    shift = scale - s1 + s2
-    numerator = f"CAST(({left.sql('duckdb')}) * {_power(s1)} AS HUGEINT) * {_power(shift)}"
-    denominator = f"CAST(({right.sql('duckdb')}) * {_power(s2)} AS HUGEINT)"
-    unit = "1" if scale == 0 else f"0.{'0' * (scale - 1)}1"
-    quotient = call("t_half_up", numerator, denominator).sql("duckdb")
-    return exp.maybe_parse(
-        f"CAST(CAST({quotient} AS DECIMAL({precision}, 0)) * {unit} AS DECIMAL({precision}, {scale}))",
-        dialect="duckdb",
-    )
-
-
-def _power(exponent: int) -> str:
-    return "1" + "0" * exponent
-
-
-def _wrapped(node: exp.Expr) -> exp.Expr:
-    return exp.paren(node.copy()) if isinstance(node, exp.Binary) else node.copy()
-
-
-def _add_or_subtract(node: exp.Binary) -> exp.Expr | None:
-    left, right = kind_of(node.left), kind_of(node.right)
-    if is_text(left) or is_text(right):
-        raise _untyped(node, "+" if isinstance(node, exp.Add) else "-", left, right)
-    return times.arithmetic(node, left, right)
-
-
-def _multiply(node: exp.Binary) -> exp.Expr | None:
-    left, right = kind_of(node.left), kind_of(node.right)
-    if is_text(left) or is_text(right):
-        raise _untyped(node, "*" if isinstance(node, exp.Mul) else "%", left, right)
-    return None
-
-
-def _comparison(node: exp.Binary) -> None:
-    _same_family(node, kind_of(node.left), kind_of(node.right))
-
-
-def _between(node: exp.Between) -> None:
-    for bound in (node.args["low"], node.args["high"]):
-        _same_family(node, kind_of(node.this), kind_of(bound))
-
-
-def _in(node: exp.In) -> None:
-    for value in node.expressions:
-        _same_family(node, kind_of(node.this), kind_of(value))
-
-
-def _family(kind: exp.DataType) -> str | None:
-    if is_numeric(kind):
-        return "number"
-    if is_text(kind):
-        return "text"
-    if kind.this in (_T.DATE, _T.TIMESTAMP, _T.TIMESTAMPTZ):
-        return "moment"
-    return "boolean" if kind.this == _T.BOOLEAN else None
-
-
-def _same_family(node: exp.Expr, left: exp.DataType, right: exp.DataType) -> None:
-    families = {_family(left), _family(right)} - {None}
-    if len(families) > 1:
-        raise _untyped(node, _OPERATORS.get(type(node), "="), left, right)
-
-
-_OPERATORS = {
-    exp.NEQ: "<>",
-    exp.GT: ">",
-    exp.GTE: ">=",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.Between: "BETWEEN",
-    exp.In: "IN",
-}
-
-
-def _untyped(node: exp.Expr, operator: str, left: exp.DataType, right: exp.DataType) -> QueryError:
-    if is_unknown(left) or is_unknown(right):
-        return QueryError(
-            "NOT_SUPPORTED",
-            f"local AWS cannot tell the types in {node.sql('trino')!r}, on which it depends: add a CAST",
-        )
-    return QueryError(
-        "TYPE_MISMATCH",
-        f"Cannot apply operator: {casts.name(left)} {operator} {casts.name(right)} in {node.sql('trino')!r}",
-    )
-
-
-def _sum(node: exp.Sum) -> exp.Expr | None:
-    if kind_of(node.this).this in INTEGERS:
-        return _outside(node, lambda whole: exp.cast(whole, "BIGINT", dialect="duckdb"))
-    if kind_of(node.this).is_type(_T.FLOAT):
-        return _outside(node, lambda whole: exp.cast(whole, "FLOAT", dialect="duckdb"))
-    return None
-
-
-def _avg(node: exp.Avg) -> exp.Expr | None:
-    kind = kind_of(node.this)
-    if kind.is_type(_T.FLOAT):
-        return _outside(node, lambda whole: exp.cast(whole, "FLOAT", dialect="duckdb"))
-    if not kind.is_type(_T.DECIMAL):
-        return None
-    total = decimal(38, decimal_of(kind)[1])
-
-    def mean(whole: exp.Expr) -> exp.Expr:
-        sums, counts = (_with_aggregate(whole, cls) for cls in (exp.Sum, exp.Count))
-        return exp.Cast(
-            this=decimal_division(sums, total, counts, exp.DataType.build("BIGINT")), to=kind.copy()
-        )
-
-    return _outside(node, mean)
-
-
-def _with_aggregate(whole: exp.Expr, cls: type[exp.Expr]) -> exp.Expr:
-    copy = whole.copy()
-    average = copy.find(exp.Avg)
-    changed = cls(this=average.this.copy()) if average else copy
-    if average is copy:
-        return changed
-    if average:
-        average.replace(changed)
-    return copy
-
-
-def _outside(node: exp.Expr, wrap: Callable[[exp.Expr], exp.Expr]) -> exp.Expr | None:
-    """Apply `wrap` around an aggregate together with its FILTER and OVER, which cannot follow a cast."""
-    top = node
-    while isinstance(top.parent, exp.Filter | exp.Window | exp.IgnoreNulls) and top.parent.this is top:
-        top = top.parent
-    new = wrap(top.copy())
-    new._type = node._type
-    if top is node:
-        return new
-    top.replace(new)
-    return None
-
-
 def _round(node: exp.Round) -> exp.Expr:
     kind, decimals = kind_of(node.this), node.args.get("decimals")
     rounded = call("round", node.this, decimals)
@@ -285,14 +118,6 @@ def _chain(parts: list[exp.Expr]) -> exp.Expr:
     for part in parts[1:]:
         whole = exp.DPipe(this=whole, expression=part)
     return whole
-
-
-def _pipe(node: exp.DPipe) -> None:
-    for side in (node.left, node.right):
-        if is_numeric(kind_of(side)) or kind_of(side).this in (_T.DATE, _T.TIMESTAMP, _T.BOOLEAN):
-            raise QueryError(
-                "TYPE_MISMATCH", f"Unexpected parameters ({casts.name(kind_of(side))}) for function concat"
-            )
 
 
 def _regexp_replace(node: exp.RegexpReplace) -> exp.Expr:
@@ -408,20 +233,20 @@ def _greatest(node: exp.Greatest | exp.Least) -> exp.Expr:
 
 _SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.Anonymous: _anonymous,
-    exp.Div: _divide,
-    exp.Add: _add_or_subtract,
-    exp.Sub: _add_or_subtract,
-    exp.Mul: _multiply,
-    exp.Mod: _multiply,
-    exp.Between: _between,
-    exp.In: _in,
-    exp.Sum: _sum,
-    exp.Avg: _avg,
+    exp.Div: operators.divide,
+    exp.Add: operators.add_or_subtract,
+    exp.Sub: operators.add_or_subtract,
+    exp.Mul: operators.multiply,
+    exp.Mod: operators.multiply,
+    exp.Between: operators.between,
+    exp.In: operators.contained,
+    exp.Sum: aggregates.total,
+    exp.Avg: aggregates.average,
     exp.Round: _round,
     exp.Trim: _trim,
     exp.Pad: _pad,
     exp.Concat: _concat,
-    exp.DPipe: _pipe,
+    exp.DPipe: operators.pipe,
     exp.RegexpReplace: _regexp_replace,
     exp.Format: _format,
     exp.SHA2Digest: _digest,

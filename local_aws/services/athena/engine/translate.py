@@ -55,6 +55,16 @@ def parse(sql: str) -> exp.Expr:
     return tree
 
 
+def as_query(tree: exp.Expr) -> exp.Query:
+    """A query without the parentheses around it; VALUES as a query."""
+    tree = tree.unnest()
+    if isinstance(tree, exp.Values):
+        return exp.select("*").from_(tree)
+    if not isinstance(tree, exp.Query):
+        raise QueryError("SYNTAX_ERROR", f"{tree.sql('athena')} is not a query")
+    return tree
+
+
 def tables(query: exp.Expr, database: str | None) -> Iterator[tuple[exp.Table, str, str]]:
     """Every catalog table that a query names, with its database and name in lower case."""
     from sqlglot.optimizer.scope import traverse_scope

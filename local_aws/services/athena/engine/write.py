@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from local_aws.services.athena.engine import ddl, results, statements, types
+from local_aws.services.athena.engine import ddl, forms, hive, results, types
 from local_aws.services.athena.engine.ddl import CatalogClient
 from local_aws.services.athena.engine.errors import QueryError, from_duckdb
 from local_aws.services.athena.engine.relations import format_of, identifier, literal
@@ -22,7 +22,7 @@ _UNLOAD_OPTIONS = frozenset({"format", "compression"})
 
 def run(
     connection: duckdb.DuckDBPyConnection,
-    statement: statements.CreateTableAs | statements.Insert | statements.Unload,
+    statement: forms.CreateTableAs | forms.Insert | forms.Unload,
     translated: Translated,
     database: str | None,
     catalog: CatalogClient,
@@ -30,19 +30,19 @@ def run(
     folder: Path,
 ) -> dict[str, Any]:
     """Write the data below `folder`, then hand it to the API side, which puts it into S3 and the catalog."""
-    if isinstance(statement, statements.Unload):
+    if isinstance(statement, forms.Unload):
         _only(statement.options, _UNLOAD_OPTIONS, "UNLOAD")
         parts, rows, _ = _copy(connection, translated, folder, query_id, statement.options)
         written = catalog("store", location=_folder(statement.location), files=parts, must_be_empty=True)
         return _answer(folder, query_id, written, rows)
-    if isinstance(statement, statements.CreateTableAs):
+    if isinstance(statement, forms.CreateTableAs):
         return _create(connection, statement, translated, database, catalog, query_id, folder)
     return _insert(connection, statement, translated, database, catalog, query_id, folder)
 
 
 def _create(
     connection: duckdb.DuckDBPyConnection,
-    statement: statements.CreateTableAs,
+    statement: forms.CreateTableAs,
     translated: Translated,
     database: str | None,
     catalog: CatalogClient,
@@ -74,9 +74,7 @@ def _create(
     written = catalog("store", location=_folder(location), files=parts, must_be_empty=True)
     described = [{"Name": column, "Type": types.hive_name(kind)} for column, kind in columns]
     plain = [column for column in described if column["Name"] not in keys]
-    table = statements.parquet_table(
-        name, plain, [c for c in described if c["Name"] in keys], _folder(location)
-    )
+    table = hive.parquet(name, plain, [c for c in described if c["Name"] in keys], _folder(location))
     catalog("create_table", database=schema, table=table, exists_ok=False)
     _register(catalog, schema, name, keys, _folder(location), parts)
     return _answer(folder, query_id, written, rows)
@@ -84,7 +82,7 @@ def _create(
 
 def _insert(
     connection: duckdb.DuckDBPyConnection,
-    statement: statements.Insert,
+    statement: forms.Insert,
     translated: Translated,
     database: str | None,
     catalog: CatalogClient,

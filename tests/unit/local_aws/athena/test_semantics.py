@@ -44,6 +44,7 @@ DIFFERENCES = [
     ("cast(timestamp '2024-01-31 10:00:00' as varchar)", "2024-01-31 10:00:00.000"),
     ("reduce(array[1,2,3], 0, (s, x) -> s + x, s -> s * 10)", "60"),
     ("transform(array[3,1], x -> x / 2)", "[1, 0]"),
+    ("transform(transform(array[3,1], x -> x + 1), y -> y / 2)", "[2, 1]"),
     ("typeof(1e0)", "double"),
     ("typeof(1.5)", "decimal(2, 1)"),
     ("typeof(1)", "integer"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_aws.services.athena.engine import statements
+from local_aws.services.athena.engine import forms, statements
 from local_aws.services.athena.engine.errors import QueryError
 
 
@@ -19,7 +19,7 @@ def test_external_table_of_quoted_text():
         TBLPROPERTIES ('skip.header.line.count' = '1')
         """
     )
-    assert isinstance(statement, statements.CreateTable)
+    assert isinstance(statement, forms.CreateTable)
     assert (statement.name, statement.exists_ok) == (("lake", "customers"), True)
     storage = statement.table["StorageDescriptor"]
     assert storage["Columns"] == [
@@ -40,7 +40,7 @@ def test_external_table_of_delimited_text():
     statement = statements.read(
         r"CREATE EXTERNAL TABLE t (a int) ROW FORMAT DELIMITED FIELDS TERMINATED BY '\t' LOCATION 's3://b/t/'"
     )
-    assert isinstance(statement, statements.CreateTable)
+    assert isinstance(statement, forms.CreateTable)
     serde = statement.table["StorageDescriptor"]["SerdeInfo"]
     assert serde["SerializationLibrary"] == "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"
     assert serde["Parameters"]["field.delim"] == "\t"
@@ -51,7 +51,7 @@ def test_partitions_are_added_with_and_without_locations():
         "ALTER TABLE lake.t ADD IF NOT EXISTS PARTITION (day = '2024-01-01', hour = 7) LOCATION 's3://b/x/' "
         "PARTITION (day = '2024-01-02', hour = 8)"
     )
-    assert statement == statements.Catalog(
+    assert statement == forms.Catalog(
         "add_partitions",
         {
             "name": ("lake", "t"),
@@ -79,7 +79,7 @@ def test_partitions_are_added_with_and_without_locations():
 )
 def test_catalog_statements(sql, operation, kind):
     statement = statements.read(sql)
-    assert isinstance(statement, statements.Catalog)
+    assert isinstance(statement, forms.Catalog)
     assert (statement.operation, statement.kind) == (operation, kind)
 
 
@@ -88,7 +88,7 @@ def test_table_as_query_keeps_its_properties():
         "CREATE TABLE lake.t WITH (format = 'PARQUET', external_location = 's3://b/t/', "
         "partitioned_by = ARRAY['day'], write_compression = 'SNAPPY') AS SELECT 1 AS a, 'x' AS day"
     )
-    assert isinstance(statement, statements.CreateTableAs)
+    assert isinstance(statement, forms.CreateTableAs)
     assert statement.partitioned_by == ["day"]
     assert statement.options == {
         "format": "PARQUET",
@@ -102,7 +102,7 @@ def test_unload_finds_the_end_of_its_query():
         "UNLOAD (SELECT count(*) AS n, ')' AS s FROM t) TO 's3://b/out/' "
         "WITH (format = 'PARQUET', compression='snappy')"
     )
-    assert isinstance(statement, statements.Unload)
+    assert isinstance(statement, forms.Unload)
     assert statement.location == "s3://b/out/"
     assert statement.options == {"format": "PARQUET", "compression": "snappy"}
     assert statement.query.sql("trino") == "SELECT COUNT(*) AS n, ')' AS s FROM t"

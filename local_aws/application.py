@@ -16,7 +16,7 @@ from local_aws.environment import client_environment
 from local_aws.processes import Supervisor
 from local_aws.server import Application, PortTaken, make_server
 from local_aws.services import logs, s3
-from local_aws.state import Blobs, Database, Snapshots, log_events, snapshots
+from local_aws.state import Blobs, Database, Snapshots, UnreadableState, log_events, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ class LocalAws:
 
 def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python: Path) -> LocalAws:
     """Everything, ready to start. Raises CannotStart."""
+    if not jobs_python.exists():
+        raise CannotStart(
+            f"there is no {jobs_python}, the interpreter that jobs run in; name it by --jobs-python"
+        )
     moto_hooks.make_fit_for_a_long_life()
     blobs = Blobs(data_dir / "objects")
     database = Database(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
@@ -74,5 +78,8 @@ def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python
         server = make_server(Application(context, state, blobs), port)
     except PortTaken as error:
         raise CannotStart(str(error)) from error
-    services.install(context, state.restore)
+    try:
+        services.install(context, state.restore)
+    except UnreadableState as error:
+        raise CannotStart(str(error)) from error
     return LocalAws(context, [database, events], server)

@@ -56,6 +56,12 @@ def boto_name(service: str) -> str:
     )
 
 
+def signed_service(environ: Environ) -> str:
+    """The service that a request was signed for; "" when it was not signed."""
+    match = re.search(r"Credential=[^/,]*/[^/]*/[^/]*/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return match.group(1) if match else ""
+
+
 def operation_name(service: str, environ: Environ) -> str | None:
     """The API operation of a request; None when it cannot be told. Leaves a buffered body unread."""
     target = environ.get("HTTP_X_AMZ_TARGET")

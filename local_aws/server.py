@@ -6,6 +6,7 @@ the one lock -> moto -> state committed -> answer sent. Only the transfer of bod
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -38,6 +39,8 @@ READ_PREFIXES = (
 )  # fmt: skip
 # Requests that change other services too: everything that has changed is stored after them.
 REACHES_FURTHER = {"cloudformation", "events", "scheduler", "sns", "stepfunctions"}
+# Long polls: they would keep everybody else waiting.
+WAITS = {("sqs", "ReceiveMessage")}
 INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")
 LOCAL_HOST = re.compile(
     r"^(127\.0\.0\.1|localhost|\[::1\]|[a-z0-9.-]+\.(localhost|amazonaws\.com))(:\d+)?$", re.I
@@ -52,7 +55,7 @@ class Application:
         self._context = context
         self._state = state
         self._blobs = blobs
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(_application_of)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -64,9 +67,10 @@ class Application:
             return _plain(start_response, "404 Not Found", "not served")
         if INVOCATION.match(path):
             return self._to_data_plane(environ, start_response)
-        app = self._moto.get_application(environ)
-        service: str = app.service
+        service = ""
         try:
+            app: Any = self._moto.get_application(environ)
+            service = app.service
             with spooled_body(environ, service, self._blobs):
                 return self._answer(app, service, environ, start_response)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an AWS error
@@ -83,7 +87,7 @@ class Application:
         def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ARG001
             held[:] = [status, headers]
 
-        with self._state.lock(service):
+        with self._state.lock(service) if (service, operation) not in WAITS else contextlib.nullcontext():
             body = app(environ, hold)
             if not _only_reads(operation, environ["REQUEST_METHOD"]):
                 if service in REACHES_FURTHER or (service == "s3" and moto_hooks.buckets_notify()):
@@ -98,6 +102,7 @@ class Application:
     def _failure(
         self, error: Exception, service: str, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
+        service = service or aws_errors.signed_service(environ)
         operation = aws_errors.operation_name(service, environ)
         if isinstance(error, aws_errors.AwsError):
             answer = error
@@ -153,6 +158,12 @@ class Application:
         kept = [(name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP]
         start_response(f"{response.status} {response.reason}", [*kept, ("Content-Length", str(len(content)))])
         return [content]
+
+
+def _application_of(service: str | None) -> Any:
+    if service is None:
+        raise NotImplementedError("no such service here")
+    return create_backend_app(service)
 
 
 def _only_reads(operation: str | None, method: str) -> bool:

@@ -2,6 +2,6 @@
 
 from local_aws.state.blobs import Blob, Blobs
 from local_aws.state.database import Database
-from local_aws.state.snapshots import Snapshots
+from local_aws.state.snapshots import Snapshots, UnreadableState
 
-__all__ = ["Blob", "Blobs", "Database", "Snapshots"]
+__all__ = ["Blob", "Blobs", "Database", "Snapshots", "UnreadableState"]

@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS snapshots (service TEXT PRIMARY KEY, moto TEXT NOT NU
 """
 
 
+class UnreadableState(RuntimeError):
+    """What is on disk was written by another version. The message names it and says what to do."""
+
+
 class Snapshots:
     """`context.State` over one SQLite file."""
 
@@ -67,7 +71,7 @@ class Snapshots:
             try:
                 content = _Unpickler(io.BytesIO(data)).load()
             except Exception as error:
-                raise RuntimeError(
+                raise UnreadableState(
                     f"the stored state of {service}, written with moto {version}, cannot be read by "
                     f"moto {moto_version}: {error}. Name another --data-dir, or remove this one."
                 ) from error

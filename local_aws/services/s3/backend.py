@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from moto.s3.exceptions import MissingKey, NoSuchUpload
@@ -21,8 +22,33 @@ NOT_SUPPORTED = {
 }  # fmt: skip
 
 
+class _Tokens(dict[str, str]):
+    """Continuation tokens that say themselves where to go on: nothing to remember or to lose."""
+
+    MARK = "local-"
+
+    def get(self, token: str, default: Any = None) -> Any:
+        if not token.startswith(self.MARK):
+            return default
+        return base64.urlsafe_b64decode(token.removeprefix(self.MARK)).decode()
+
+    @classmethod
+    def token(cls, key: str) -> str:
+        return cls.MARK + base64.urlsafe_b64encode(key.encode()).decode()
+
+
 class DurableS3Backend(S3Backend):
-    journal: Journal  # set once, by install()
+    journal: Journal  # set once, by prepare()
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._pagination_tokens = _Tokens()
+
+    def _truncate_result(self, result_keys: Any, max_keys: int) -> Any:
+        if max_keys == 0 or len(result_keys) <= max_keys:
+            return result_keys if max_keys else [], False, None
+        last = result_keys[max_keys - 1]
+        return result_keys[:max_keys], True, _Tokens.token(last.name if isinstance(last, FakeKey) else last)
 
     def create_bucket(self, bucket_name: str, *args: Any, **kwargs: Any) -> FakeBucket:
         bucket = super().create_bucket(bucket_name, *args, **kwargs)

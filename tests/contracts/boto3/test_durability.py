@@ -170,6 +170,18 @@ def test_every_acknowledged_write_survives_a_kill_under_load(
     assert [event["message"] for event in events][: len(messages)] == messages
 
 
+def test_a_listing_goes_on_after_a_restart(new_local_aws: Callable[[], LocalAws]) -> None:
+    aws = new_local_aws()
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="data")
+    for number in range(4):
+        s3.put_object(Bucket="data", Key=f"k{number}", Body=b"")
+    first = s3.list_objects_v2(Bucket="data", MaxKeys=2)
+    aws.restart()
+    second = s3.list_objects_v2(Bucket="data", ContinuationToken=first["NextContinuationToken"])
+    assert [item["Key"] for item in second["Contents"]] == ["k2", "k3"]
+
+
 def test_blobs_that_nothing_refers_to_are_removed_at_the_start(
     new_local_aws: Callable[[], LocalAws],
 ) -> None:

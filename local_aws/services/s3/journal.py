@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import pickle
 import threading
-import time
 from typing import Any
 
 from moto.s3.models import FakeBucket, FakeMultipart, MultipartDict
@@ -135,8 +134,8 @@ class Journal:
                     found.parts[number] = pickle.loads(part)  # noqa: S301
                     found.partlist.append(number)
             used = _blobs_of(connection.execute("SELECT blobs FROM keys UNION ALL SELECT blobs FROM parts"))
-        started = time.time()
-        threading.Thread(target=self._blobs.sweep, args=(used, started), daemon=True).start()
+        unused = self._blobs.unused(used)
+        threading.Thread(target=self._blobs.remove, args=(unused,), daemon=True).start()
 
     def _load_bucket(self, backend: Any, name: str, row: bytes) -> None:
         state, tags = pickle.loads(row)  # noqa: S301

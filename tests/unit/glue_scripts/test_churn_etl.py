@@ -72,6 +72,7 @@ def read_json(path: Path) -> Any:
 def test_the_schema_is_the_one_that_was_validated():
     """The scripts run on machines of their own and share no module."""
     import schema
+
     from glue_scripts import churn_etl
 
     assert churn_etl.NUMERIC == schema.NUMERIC

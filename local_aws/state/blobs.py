@@ -102,10 +102,10 @@ class Blobs:
                 self._remove(self._unused.popleft()[1])
 
     def unused(self, used: set[str]) -> list[str]:
-        """Names of the files that are not in `used`: what a killed server had written but not yet recorded, or
-        recorded as removed but not yet removed. Call it before anything new is written."""
+        """Names of the files that are not in `used`: what a killed server had written but not recorded, or
+        recorded as removed but not removed. Call it before anything new is written."""
         folders = [folder for folder in self._folder.iterdir() if folder != self._incoming]
-        return [name for folder in folders for name in os.listdir(folder) if name not in used]
+        return [path.name for folder in folders for path in folder.iterdir() if path.name not in used]
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:

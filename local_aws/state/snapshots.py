@@ -28,6 +28,22 @@ CREATE TABLE IF NOT EXISTS snapshots (service TEXT PRIMARY KEY, moto TEXT NOT NU
 """
 
 
+# What must never be forgotten. Objects of other services may be unfit for storing, which is logged.
+PROMISED = frozenset(
+    ("athena", "cloudformation", "cloudwatch", "dynamodb", "events", "glue", "iam", "logs", "sagemaker")
+)
+    "athena",
+    "cloudformation",
+    "cloudwatch",
+    "dynamodb",
+    "events",
+    "glue",
+    "iam",
+    "logs",
+    "sagemaker",
+}
+
+
 class UnreadableState(RuntimeError):
     """What is on disk was written by another version. The message names it and says what to do."""
 
@@ -86,6 +102,8 @@ class Snapshots:
         try:
             _Pickler(buffer, content).dump(content)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
+            if service in PROMISED:
+                raise
             self._not_durable.add(service)
             log.warning("%s is not durable, a restart forgets it: %s", service, error)
             return

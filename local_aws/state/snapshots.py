@@ -32,16 +32,6 @@ CREATE TABLE IF NOT EXISTS snapshots (service TEXT PRIMARY KEY, moto TEXT NOT NU
 PROMISED = frozenset(
     ("athena", "cloudformation", "cloudwatch", "dynamodb", "events", "glue", "iam", "logs", "sagemaker")
 )
-    "athena",
-    "cloudformation",
-    "cloudwatch",
-    "dynamodb",
-    "events",
-    "glue",
-    "iam",
-    "logs",
-    "sagemaker",
-}
 
 
 class UnreadableState(RuntimeError):

@@ -20,6 +20,7 @@ BENCHMARKS = {
     "parsing": "worker",
     "jobs": "worker",
     "endpoint": "jobs",
+    "local_aws": "local-aws",
 }
 
 

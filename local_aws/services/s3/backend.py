@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from moto.s3.exceptions import MissingKey, NoSuchUpload
-from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend, s3_backends
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend, s3_backends
 from moto.s3.responses import S3Response
 
 from local_aws import aws_errors
@@ -37,6 +37,17 @@ class _Tokens(dict[str, str]):
         return cls.MARK + base64.urlsafe_b64encode(key.encode()).decode()
 
 
+class _Listing:
+    """The part of a bucket that a listing sees."""
+
+    def __init__(self, bucket: FakeBucket, prefix: str) -> None:
+        self.keys = {
+            name: key
+            for name, key in bucket.keys.items()
+            if name.startswith(prefix) and not isinstance(key, FakeDeleteMarker)
+        }
+
+
 class DurableS3Backend(S3Backend):
     journal: Journal  # set once, by prepare()
 
@@ -49,6 +60,11 @@ class DurableS3Backend(S3Backend):
             return result_keys if max_keys else [], False, None
         last = result_keys[max_keys - 1]
         return result_keys[:max_keys], True, _Tokens.token(last.name if isinstance(last, FakeKey) else last)
+
+    def list_objects(self, bucket: Any, prefix: str | None, *args: Any, **kwargs: Any) -> Any:
+        """As moto, without what is deleted: moto makes common prefixes of delete markers too, so that in a
+        versioned bucket a folder whose every object is deleted would still be listed."""
+        return super().list_objects(_Listing(bucket, prefix or ""), prefix, *args, **kwargs)
 
     def create_bucket(self, bucket_name: str, *args: Any, **kwargs: Any) -> FakeBucket:
         bucket = super().create_bucket(bucket_name, *args, **kwargs)

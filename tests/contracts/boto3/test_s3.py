@@ -284,6 +284,19 @@ def test_versions(s3: Any, bucket: str) -> None:
     assert read(s3, bucket, "k") == b"second"
 
 
+@pytest.mark.parametrize("operation", ["list_objects", "list_objects_v2"])
+def test_a_folder_whose_objects_are_deleted_is_listed_no_more(s3: Any, bucket: str, operation: str) -> None:
+    # Spark asks this before it removes the `_temporary` folder of what it has written.
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="out/part", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="out/_temporary/0/part", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="out/_temporary/0/part")
+    listing = getattr(s3, operation)(Bucket=bucket, Prefix="out/", Delimiter="/")
+    assert [found["Key"] for found in listing["Contents"]] == ["out/part"]
+    assert "CommonPrefixes" not in listing
+    assert "CommonPrefixes" not in getattr(s3, operation)(Bucket=bucket, Prefix="out/_", Delimiter="/")
+
+
 def test_deleting_many_at_once(s3: Any, bucket: str) -> None:
     for number in range(5):
         s3.put_object(Bucket=bucket, Key=f"k{number}", Body=b"")

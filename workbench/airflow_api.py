@@ -104,7 +104,7 @@ class AirflowApi:
         if answer.status_code == 404:
             return []
         content = answer.json()["content"]
-        return [_log_line(entry) for entry in content]
+        return [_log_line(entry) for entry in content if entry.get("logger") != "py.warnings"]
 
     def _request(
         self, method: str, path: str, *, accept: tuple[int, ...] = (200, 201), json: Any = None
@@ -146,10 +146,8 @@ def _detail(answer: httpx.Response) -> str:
         return answer.text[:300]
 
 
-def _log_line(entry: Any) -> str:
+def _log_line(entry: dict[str, Any]) -> str:
     """One entry of Airflow's structured log as text: the event, and the error that it carries."""
-    if not isinstance(entry, dict):
-        return str(entry)
     line = str(entry.get("event", ""))
     for error in entry.get("error_detail") or []:
         line += f"\n{error.get('exc_type')}: {error.get('exc_value')}"

@@ -18,6 +18,15 @@ from workbench.supervision import Program
 AIRFLOW_GROUP = "airflow"
 AWS_GROUP = "local-aws"
 ADMIN = "admin"
+PRELOADED = (
+    "airflow.dag_processing.dagbag",
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.amazon.aws.operators.athena",
+    "airflow.providers.amazon.aws.operators.glue",
+    "airflow.providers.amazon.aws.operators.sagemaker",
+    "airflow.providers.standard.decorators.short_circuit",
+)
 CODE_FOLDERS = ("glue_scripts", "sagemaker_scripts")
 
 
@@ -71,6 +80,10 @@ def airflow_settings(settings: Settings) -> dict[str, str]:
         "API": {"BASE_URL": settings.airflow_url, "WORKERS": "1"},
         "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{settings.airflow_home}/airflow.db"},
         "SCHEDULER": {
+            # Tasks are forked from a process that has imported what every DAG file imports, so that not each
+            # of them pays a second for it.
+            "MP_START_METHOD": "forkserver",
+            "MP_FORKSERVER_PRELOAD": ",".join(PRELOADED),
             # The latency of every task: 0.4 s instead of 1.4 s.
             "SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             # A task whose process was killed is retried after half a minute instead of five.

@@ -59,6 +59,14 @@ class Run:
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
         return self.pipeline.airflow.xcom(DAG, self.run_id, task_id, key)
 
+    def __str__(self) -> str:
+        """For a failed assertion: the tasks that did not succeed, each with the end of its last log."""
+        lines = [f"{self.run_id} {self.state}"]
+        for name, task in self.tasks.items():
+            if task["state"] not in ("success", "skipped", "upstream_failed"):
+                lines += [f"{name} {task['state']} (try {task['try_number']})", self.log(name)[-1500:]]
+        return "\n".join(lines)
+
     def log(self, task_id: str, try_number: int | None = None) -> str:
         number = try_number or self.tasks[task_id]["try_number"]
         return "\n".join(self.pipeline.airflow.log_lines(DAG, self.run_id, task_id, number))

@@ -27,7 +27,7 @@ def smoke_sample(run) -> tuple[str, list[float]]:
 
 class TestFirstRun:
     def test_every_step_succeeds(self, first):
-        assert first.state == "success"
+        assert first.state == "success", str(first)
         states = {name: task["state"] for name, task in first.tasks.items()}
         # There is no earlier run to compare the data with.
         assert states.pop("profile.comparison") == "skipped"
@@ -103,7 +103,7 @@ def second(pipeline, first, data):
 class TestSecondRunWhoseTrainingProcessWasKilled:
     def test_the_retry_trains_anew_and_the_run_ends_well(self, second):
         _, run = second
-        assert run.state == "success"
+        assert run.state == "success", str(run)
         assert run.tasks["train"]["try_number"] == 2
         assert [status for _, status in run.jobs("training")] == ["Failed", "Completed"]
 
@@ -133,7 +133,7 @@ class TestSecondRunWhoseTrainingProcessWasKilled:
 def test_a_refused_challenger_skips_the_release_and_is_no_failure(pipeline, second, data):
     before = pipeline.endpoint_config()
     run = pipeline.train(data, num_round=1, eta=0.01, margin=0)
-    assert run.state == "success"
+    assert run.state == "success", str(run)
     assert run.states("gate", *RELEASE) == ["success", "skipped", "skipped", "skipped"]
     verdict = run.xcom("gate", "verdict")
     assert verdict["approved"] is False
@@ -161,7 +161,7 @@ def test_a_quoted_file_is_refused_by_name_and_never_trains(pipeline, customers, 
 def test_local_aws_killed_during_glue_and_airflow_killed_during_training(pipeline, second, data):
     run_id = pipeline.start(data, seed=2)
 
-    eventually(lambda: pipeline.computing("churn_etl"), "the Spark process", 120)
+    eventually(lambda: pipeline.computing("images.glue.run"), "the Glue process", 120)
     pipeline.kill_local_aws()
 
     [training, *_] = eventually(
@@ -173,7 +173,7 @@ def test_local_aws_killed_during_glue_and_airflow_killed_during_training(pipelin
     training.resume()
 
     run = pipeline.wait(run_id)
-    assert run.state == "success"
+    assert run.state == "success", str(run)
     [(_, status)] = run.jobs("training")
     assert status == "Completed"
     assert len(pipeline.glue_runs(run.key)) == 1
@@ -201,7 +201,7 @@ def test_a_stop_and_a_start_lose_nothing(pipeline, second, data):
     assert run.jobs("training") == jobs
     assert smoke_sample(run) == sample
     ended = pipeline.wait(interrupted)
-    assert ended.state == "success"
+    assert ended.state == "success", str(ended)
     [(failed, status), (_, last)] = ended.jobs("training")
     assert (status, last) == ("Failed", "Completed")
     reason = pipeline.aws("sagemaker").describe_training_job(TrainingJobName=failed)["FailureReason"]

@@ -75,11 +75,12 @@ def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python
         clock=lambda: datetime.now(UTC),
     )
     try:
-        server = make_server(Application(context, state, blobs), port)
+        application = Application(context, state, blobs)
+        server = make_server(application, port)
     except PortTaken as error:
         raise CannotStart(str(error)) from error
     try:
-        services.install(context, state.restore)
+        application.before_first_request = services.install(context, state)
     except UnreadableState as error:
         raise CannotStart(str(error)) from error
     return LocalAws(context, [database, events], server)

@@ -20,8 +20,6 @@ os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 os.environ.setdefault("MOTO_ACCOUNT_ID", "123456789012")
 
 from moto import backends
-from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import ValidationError
 from moto.core import utils
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.common_models import BaseModel
@@ -105,6 +103,10 @@ def refuse_unknown_resource_types() -> None:
     """A CloudFormation type that nobody implements is an error before anything is made or changed; moto would
     skip it with a warning and call the stack complete. A resource whose condition is false may be of any
     type, so that one template serves AWS and local AWS."""
+    # Here, because it imports a dozen services, which makes up half of the start.
+    from moto.cloudformation import parsing
+    from moto.cloudformation.exceptions import ValidationError
+
     load, update = parsing.ResourceMap.load, parsing.ResourceMap.update
 
     def strict_load(self: parsing.ResourceMap) -> None:

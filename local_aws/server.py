@@ -49,13 +49,17 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 
 class Application:
-    """The WSGI application."""
+    """The WSGI application.
+
+    before_first_request: called with a service's name before its first request.
+    """
 
     def __init__(self, context: Context, state: Snapshots, blobs: Blobs) -> None:
         self._context = context
         self._state = state
         self._blobs = blobs
-        self._moto = DomainDispatcherApplication(_application_of)
+        self._moto = DomainDispatcherApplication(self._application_of)
+        self.before_first_request: Callable[[str], None] = lambda _: None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -75,6 +79,12 @@ class Application:
                 return self._answer(app, service, environ, start_response)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an AWS error
             return self._failure(error, service, environ, start_response)
+
+    def _application_of(self, service: str | None) -> Any:
+        if service is None:
+            raise NotImplementedError("no such service here")
+        self.before_first_request(service)
+        return create_backend_app(service)
 
     def _answer(
         self, app: Any, service: str, environ: Environ, start_response: StartResponse
@@ -158,12 +168,6 @@ class Application:
         kept = [(name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP]
         start_response(f"{response.status} {response.reason}", [*kept, ("Content-Length", str(len(content)))])
         return [content]
-
-
-def _application_of(service: str | None) -> Any:
-    if service is None:
-        raise NotImplementedError("no such service here")
-    return create_backend_app(service)
 
 
 def _only_reads(operation: str | None, method: str) -> bool:

@@ -8,20 +8,36 @@ of every service has been read back.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 
 from local_aws.context import Context
+from local_aws.state import Snapshots
 
-PACKAGES = ("logs", "cloudwatch", "cloudformation", "glue", "athena", "sagemaker")
+PACKAGES = ("logs", "cloudwatch", "glue", "athena", "sagemaker")
+# Installed when first needed: moto's imports for them would make up half of every start.
+LATE = ("cloudformation",)
 
 
-def install(context: Context, restore: Callable[[], None]) -> None:
-    """Install every service, read the state back, then let each take up its work again."""
+def install(context: Context, state: Snapshots) -> Callable[[str], None]:
+    """Install every service, read the state back, then let each take up its work again.
+
+    Returns what must be called with a service's name before its first request.
+    """
     modules = [importlib.import_module(f"local_aws.services.{name}") for name in PACKAGES]
     for module in modules:
         module.install(context)
-    restore()
+
+    @functools.cache
+    def install_late(name: str) -> None:
+        if name in LATE:
+            importlib.import_module(f"local_aws.services.{name}").install(context)
+
+    for name in state.stored_services():
+        install_late(name)
+    state.restore()
     for module in modules:
         if hasattr(module, "resume"):
             module.resume(context)
+    return install_late

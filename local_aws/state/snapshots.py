@@ -69,6 +69,10 @@ class Snapshots:
             for service in {*self._own, *moto_hooks.services_in_use()}:
                 self.commit(service)
 
+    def stored_services(self) -> list[str]:
+        with self._database.reading() as connection:
+            return [service for (service,) in connection.execute("SELECT service FROM snapshots")]
+
     def restore(self) -> None:
         """Put the stored backends where moto looks for them. Call once, before the first request."""
         with self._database.reading() as connection:

@@ -15,4 +15,3 @@ __all__ = ["buckets", "install", "types"]  # moto finds the types once their mod
 
 def install(context: Context) -> None:  # noqa: ARG001  # the interface of every service
     moto_hooks.refuse_unknown_resource_types()
-    moto_hooks.leave_conditional_bucket_statements()  # which the types here are the first to write

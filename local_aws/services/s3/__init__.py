@@ -21,6 +21,7 @@ def prepare(account: str, database: Database, blobs: Blobs, state: Snapshots) ->
     DurableS3Backend.journal = Journal(database, blobs)
     moto_hooks.replace_backend("s3", DurableS3Backend)
     moto_hooks.replace_responses("s3", DurableS3Response)
+    moto_hooks.leave_conditional_bucket_statements()
     s3_backends.bucket_accounts.clear()
     backend = s3_backends[account]["aws"]
     DurableS3Backend.journal.restore(backend)

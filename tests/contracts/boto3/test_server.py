@@ -156,6 +156,26 @@ def test_many_clients_at_a_time(local_aws: Any) -> None:
     assert time.monotonic() - began < 30
 
 
+def test_a_long_poll_keeps_nobody_waiting(local_aws: Any) -> None:
+    sqs = local_aws.client("sqs")
+    queue = sqs.create_queue(QueueName="long-poll")["QueueUrl"]
+    received: list[str] = []
+
+    def poll() -> None:
+        answer = local_aws.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=15)
+        received.extend(message["Body"] for message in answer.get("Messages", []))
+
+    poller = threading.Thread(target=poll)
+    began = time.monotonic()
+    poller.start()
+    while time.monotonic() - began < 1:
+        local_aws.client("sts").get_caller_identity()
+    sqs.send_message(QueueUrl=queue, MessageBody="hello")
+    poller.join()
+    assert received == ["hello"]
+    assert time.monotonic() - began < 12
+
+
 def test_invocations_at_the_front_door_reach_the_data_plane(new_local_aws: Callable[[], Any]) -> None:
     server = new_local_aws()
     with pytest.raises(ClientError) as error:

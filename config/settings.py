@@ -151,7 +151,9 @@ class XGBoost(Section):
         description="Stop when the validation log loss has not improved for so many rounds. 0: never.",
     )
     gamma: float = Field(4, ge=0, description="Loss reduction that a further split of a leaf must bring.")
-    min_child_weight: float = Field(6, ge=0, description="Sum of weights that a leaf must hold.")
+    min_child_weight: float = Field(
+        6, ge=0, title="Minimum child weight", description="Sum of weights that a leaf must hold."
+    )
     subsample: float = Field(0.8, gt=0, le=1, description="Share of the rows that a tree sees.")
     scale_pos_weight: float = Field(
         1,

@@ -30,7 +30,7 @@ back.
   and a version in model package group `{settings.churn_model_group}`
 * **Serves** endpoint `{settings.churn_endpoint}`
 
-**Where to look.** The report page is linked from the task `evaluate`; the verdict and its reasons are in the
+**Where to look.** The report page is linked from the task `evaluate`, under *Details*; the verdict and its reasons are in the
 log and the XCom of `gate`. A refused challenger is no failure: the tasks of `release` are then skipped. The
 log of a task shows the lines of its job; the job's name begins with `churn-training-<run key>-`.
 
@@ -137,7 +137,7 @@ with DAG(
                 "code_version": plan["code_version"],
                 "split": plan["split"],
                 "champion_split": plan["champion_split"],
-                "reason": "{{ params.reason }}",
+                "reason": "{{ params.reason or '' }}",
             },
         },
         page="report.html",

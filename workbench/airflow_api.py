@@ -97,6 +97,12 @@ class AirflowApi:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/~/xcomEntries?limit=100"
         return list(self._request("GET", path).json()["xcom_entries"])
 
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """The links that a task offers in the UI: address by name."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/links"
+        found = self._request("GET", path).json()["extra_links"]
+        return {name: url for name, url in found.items() if url}
+
     def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The lines of one attempt's log, oldest first."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"

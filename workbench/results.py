@@ -48,7 +48,8 @@ def print_results(
     say(f"endpoint        {endpoint} ({fate})")
     if approved or existed:
         say(ask(settings, endpoint, data) or _ask_encoded(settings, endpoint, read("smoke_sample.csv")))
-    say(f"report page     {settings.aws_url}/{bucket}/{key}evaluation/report.html")
+    # The signed link of the UI: the bucket is private.
+    say(f"report page     {escape(airflow.links(dag_id, run_id, 'evaluate').get('Report', 'none'))}")
 
 
 def print_verdict(verdict: Mapping[str, Any]) -> None:

@@ -17,13 +17,16 @@ from config.settings import VERSION
 if TYPE_CHECKING:
     from config.settings import Section, Settings
 
+# The form refuses to be sent while a text is empty, unless the text may be missing.
+OPTIONAL_TEXT = ["null", "string"]
+
 
 def params(settings: Settings) -> dict[str, Param]:
     """The DAG's params in the order of the form; defaults are the environment's settings."""
     return {
         "data": Param(
-            "",
-            type="string",
+            None,
+            type=OPTIONAL_TEXT,
             pattern=r"^(s3://[^/]+/.*[^/])?$",
             title="Raw data",
             description="S3 URI of one file of customers (.csv, .csv.gz, .txt). "
@@ -44,8 +47,8 @@ def params(settings: Settings) -> dict[str, Param]:
             section="Release",
         ),
         "reason": Param(
-            "",
-            type="string",
+            None,
+            type=OPTIONAL_TEXT,
             maxLength=200,
             title="Why this run",
             description="Kept with the model, for whoever asks later.",

@@ -68,7 +68,7 @@ def make_plan(
     }
 
 
-def find_input(s3: Any, settings: Settings, data: str) -> tuple[str, str]:
+def find_input(s3: Any, settings: Settings, data: str | None) -> tuple[str, str]:
     """Bucket and key of the input: the object named, else the newest under the raw prefix. Raises NoInput."""
     if data:
         try:

@@ -65,7 +65,7 @@ def register(
         model_uri=model_uri,
         evaluation_uri=f"{plan['prefix']}evaluation/",
         description=f"churn_training, training job {training_job}",
-        metadata=release.lineage(plan, training_job, run_id, params["reason"]),
+        metadata=release.lineage(plan, training_job, run_id, params["reason"] or ""),
     )
     print(f"model package {package}")
     name = release.release_name(settings, plan["run_key"], package)

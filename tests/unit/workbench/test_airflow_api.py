@@ -52,6 +52,13 @@ def test_a_run_is_triggered_with_its_conf_after_the_dag_is_unpaused(connect):
     assert trigger.headers["authorization"] == "Bearer token"
 
 
+def test_links_of_a_task_are_those_of_the_ui(connect):
+    path = f"/dags/churn/dagRuns/{RUN}/taskInstances/evaluate/links"
+    found = {"Report": "http://aws/bucket/report.html?Signature=a%3D", "Console": None}
+    api, _ = connect({("GET", path): {"extra_links": found, "total_entries": 2}})
+    assert api.links("churn", RUN, "evaluate") == {"Report": found["Report"]}
+
+
 def test_a_refusal_is_told_in_airflows_words(connect):
     refused = httpx.Response(404, json={"detail": "Dag with id: nope was not found"})
     api, _ = connect({("PATCH", "/dags/nope"): refused})

@@ -172,6 +172,10 @@ class Pipeline:
         for process in [child for parent in family for child in parent.children(recursive=True)] + family:
             process.kill()
 
+    def stop_airflow(self) -> None:
+        """The first half of `make down`."""
+        Supervisord(self.settings).rpc.stopProcessGroup("airflow")
+
     def _pid(self, name: str) -> int:
         return next(p["pid"] for p in Supervisord(self.settings).processes() if p["name"] == name)
 

@@ -190,7 +190,10 @@ def test_a_stop_and_a_start_lose_nothing(pipeline, second, data):
     answers, config = pipeline.ask(features), pipeline.endpoint_config()
     jobs = run.jobs("training")
     interrupted = pipeline.start(data, seed=3)
-    eventually(lambda: pipeline.computing("images.xgboost.train"), "the training process", 180)
+    [training, *_] = eventually(lambda: pipeline.computing("images.xgboost.train"), "the training", 180)
+    training.suspend()  # so that it cannot end while Airflow stops
+    pipeline.stop_airflow()
+    training.resume()
 
     stack.down(pipeline.settings)
     assert pipeline.computing() == []

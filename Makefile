@@ -18,7 +18,7 @@ workbench = .venv/worker/bin/python -m workbench
 stack_environments = worker local-aws jobs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs trigger test test-fast lint bench lock environments clean
+.PHONY: help demo up down status logs trigger test test-fast lint bench pictures lock environments clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 } \
@@ -67,6 +67,10 @@ lint: ## ruff and mypy
 bench: ## the benchmarks of the README's table
 	@$(environments) build $(stack_environments)
 	@.venv/worker/bin/python -m benchmarks.run
+
+pictures: ## renew docs/pictures from a new run on the running stack
+	@$(environments) build worker browser
+	@$(workbench).pictures
 
 ## Maintain
 environments: ## build all virtual environments from their locks

@@ -30,9 +30,10 @@ back.
   and a version in model package group `{settings.churn_model_group}`
 * **Serves** endpoint `{settings.churn_endpoint}`
 
-**Where to look.** The report page is linked from the task `evaluate`, under *Details*; the verdict and its reasons are in the
-log and the XCom of `gate`. A refused challenger is no failure: the tasks of `release` are then skipped. The
-log of a task shows the lines of its job; the job's name begins with `churn-training-<run key>-`.
+**Where to look.** The report page is linked from the task `evaluate`, under *Details*; the verdict and its
+reasons are in the log and the XCom of `gate`. A refused challenger is no failure: the tasks of `release` are
+then skipped. The log of a task shows the lines of its job; the job's name begins with
+`churn-training-<run key>-`.
 
 **When a task fails**, its last log line says what is wrong and where. Bad data fails `validate` at once,
 without retries. Any task can be cleared and run again: it adopts the job of this run that still runs or has

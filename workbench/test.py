@@ -16,7 +16,8 @@ from workbench import environments
 
 ROOT = Path(__file__).resolve().parent.parent
 # The directory decides the interpreter: what runs on a worker is tested on a worker, what runs in a job in a
-# job. In the order of the quickest news; the whole pipeline comes last.
+# job. In the order of the quickest news; the whole pipeline comes last, and end_to_end runs `browser` on its
+# own stack, in the set of that name.
 DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("worker", ("unit/config", "unit/mlops", "unit/workbench", "dags")),
     ("local-aws", ("unit/local_aws",)),
@@ -24,9 +25,9 @@ DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("local-aws", ("contracts/boto3",)),
     ("jobs", ("contracts/jobs",)),
     ("sdk", ("contracts/sdk",)),
-    ("worker", ("contracts/provider", "end_to_end", "browser")),
+    ("worker", ("contracts/provider", "end_to_end")),
 )
-SLOW = ("contracts/", "end_to_end", "browser")
+SLOW = ("contracts/", "end_to_end")
 NOTHING_COLLECTED = 5
 
 

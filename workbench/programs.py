@@ -71,8 +71,8 @@ def airflow_settings(settings: Settings) -> dict[str, str]:
             "PLUGINS_FOLDER": str(ROOT / "plugins"),
             "LOAD_EXAMPLES": "False",
             "EXECUTOR": "LocalExecutor",
-            # One process is forked for each; the machine has few cores, and the work is done in jobs.
-            "PARALLELISM": "4",
+            # A process for each: the profile's queries beside the training. The work is done in jobs.
+            "PARALLELISM": "8",
             "SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
             "EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
@@ -91,6 +91,8 @@ def airflow_settings(settings: Settings) -> dict[str, str]:
             "TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "ORPHANED_TASKS_CHECK_INTERVAL": "15",
         },
+        # How late the end of a task's process may be noticed; until then it keeps its worker.
+        "WORKERS": {"MIN_HEARTBEAT_INTERVAL": "1"},
         "DAG_PROCESSOR": {
             "PARSING_PROCESSES": "1",
             # A changed or new DAG file shows within seconds; unchanged ones do not keep the cores busy.

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 
-from workbench import environments, stack
+from workbench import environments, provision, stack
 from workbench.airflow_api import AirflowApi
 from workbench.environments import EnvironmentProblem
-from workbench.programs import ADMIN, admin_password, code_version
+from workbench.programs import ADMIN, admin_password
 from workbench.settings import ROOT, Settings, WorkbenchError, load
 
 DAG = "churn_training"
@@ -28,12 +28,14 @@ def browser_environment(settings: Settings, run_id: str) -> dict[str, str]:
 
 def main() -> int:
     """Start a run on the newest data and take its pictures; returns the exit code."""
-    another_seed = {"seed": 1}  # so that the report compares two models, not a model with itself
     try:
         settings = load()
         stack.require_running(settings)
         python = environments.require("browser")
-        run_id = AirflowApi(settings).trigger(DAG, {"code_version": code_version(), **another_seed})
+        airflow = AirflowApi(settings)
+        # A seed of its own, so that the report compares two models and not a model with itself.
+        conf = {"code_version": provision.upload_code(settings), "seed": len(airflow.runs(DAG, limit=100))}
+        run_id = airflow.trigger(DAG, conf)
     except (WorkbenchError, EnvironmentProblem) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.ui import (
     Airflow,
@@ -23,9 +23,9 @@ from tests.browser.ui import (
 RUN_SECONDS = 300.0
 SETTLING_MILLISECONDS = 1500  # animations of the graph: nothing tells their end
 GRAPH = {"width": 1400, "height": 620}
-LOG = {"width": 1400, "height": 620}
+LOG = {"width": 1400, "height": 590}
 FORM = {"width": 1100, "height": 1120}
-REPORT = {"width": 1160, "height": 1560}
+REPORT = {"width": 1160, "height": 930}
 
 
 def main(folder: Path) -> None:
@@ -54,6 +54,8 @@ def graphs(page: Page, airflow: Airflow, folder: Path) -> None:
 def log(page: Page, airflow: Airflow, folder: Path) -> None:
     page.set_viewport_size(LOG)
     open_log(page, airflow, "train", r"is Completed")
+    page.get_by_role("button", name="Show Grid").click()
+    page.get_by_text("is Completed").last.wait_for()
     take(page, folder / "task-log.png")
 
 
@@ -67,11 +69,13 @@ def report(page: Page, airflow: Airflow, folder: Path) -> None:
     page.set_viewport_size(REPORT)
     page.goto(report_address(page, airflow))
     take(page, folder / "report.png")
+    take(page.locator(".charts"), folder / "report-charts.png")
 
 
-def take(page: Page, path: Path) -> None:
+def take(seen: Page | Locator, path: Path) -> None:
+    page = seen if isinstance(seen, Page) else seen.page
     page.wait_for_timeout(SETTLING_MILLISECONDS)
-    page.screenshot(path=path)
+    seen.screenshot(path=path)
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 

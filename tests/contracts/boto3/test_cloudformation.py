@@ -116,7 +116,6 @@ def test_the_templates_of_this_project_are_valid(cloudformation: Any, path: Path
 
 def test_the_platforms_bucket_has_what_its_template_says_also_after_a_kill(new_local_aws: Any) -> None:
     local_aws = new_local_aws()
-    local_aws.start()
     local_aws.client("cloudformation").create_stack(
         StackName="storage",
         TemplateBody=(INFRASTRUCTURE / "storage.yaml").read_text(),

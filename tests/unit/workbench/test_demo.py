@@ -75,6 +75,7 @@ def test_the_summary_counts_errors_as_failures(tmp_path):
 
 def test_every_test_file_belongs_to_an_environment():
     covered = [f"tests/{directory}" for _, directories in test.DIRECTORIES for directory in directories]
+    covered.append("tests/browser")  # run by tests/end_to_end/test_user_interface.py, on its stack
     files = [path.relative_to(test.ROOT).as_posix() for path in (test.ROOT / "tests").rglob("test_*.py")]
     assert len(files) > 5
     assert [name for name in files if not name.startswith(tuple(f"{place}/" for place in covered))] == []

@@ -177,7 +177,7 @@ LOST = (
     "InternalServerError: local AWS was stopped while the job was running, and the job's process did not "
     "survive. Nothing of it was published; run the job again."
 )
-INTERRUPTED = "InternalServerError: local AWS was shut down while the job was running. Run the job again."
+INTERRUPTED = "InternalServerError: local AWS was stopped while the job was running. Run the job again."
 
 
 def read_text(path: Path, limit: int) -> str:

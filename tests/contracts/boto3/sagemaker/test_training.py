@@ -209,7 +209,7 @@ def test_a_job_survives_a_kill_of_the_server_and_fails_with_its_orderly_stop(new
         assert job["ProcessingJobStatus"] == "Completed"
     else:
         assert job["ProcessingJobStatus"] == "Failed"
-        assert "local AWS was shut down while the job was running" in job["FailureReason"]
+        assert "local AWS was stopped while the job was running" in job["FailureReason"]
     assert log()[:2] == (["begin", "end"] if kill else ["begin"])
 
 

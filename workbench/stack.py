@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -78,6 +79,8 @@ def clean(settings: Settings, *, force: bool) -> None:
         say(f"there is nothing at {settings.local_dir}")
         return
     if not force:
+        if not sys.stdin.isatty():
+            raise WorkbenchError(f"there is nobody to ask whether to delete {settings.local_dir}: use FORCE=1")
         answer = input(f"Delete {settings.local_dir} with all objects, models and run history? [y/N] ")
         if answer.strip().lower() not in ("y", "yes"):
             say("kept")
@@ -110,7 +113,6 @@ def _start(settings: Settings, supervisord: Supervisord) -> None:
     _migrate_database(settings)
     supervisord.start_group(AIRFLOW_GROUP)
     airflow = AirflowApi(settings)
-
     watchdog = _Watchdog(supervisord)
 
     def check() -> None:

@@ -80,7 +80,7 @@ def clean(settings: Settings, *, force: bool) -> None:
         return
     if not force:
         if not sys.stdin.isatty():
-            raise WorkbenchError(f"there is nobody to ask whether to delete {settings.local_dir}: use FORCE=1")
+            raise WorkbenchError(f"nobody can be asked whether to delete {settings.local_dir}: FORCE=1")
         answer = input(f"Delete {settings.local_dir} with all objects, models and run history? [y/N] ")
         if answer.strip().lower() not in ("y", "yes"):
             say("kept")

@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, counts = run_set(name, present, fast=options.fast)
         total.add(counts)
         if code not in (0, NOTHING_COLLECTED):
-            broken.append(f"{name} ({' '.join(present)})")
+            died = f", pytest ended with {code}" if code != 1 else ""
+            broken.append(f"{name} ({' '.join(present)}{died})")
     print(f"\n{total} in {time.monotonic() - started:.0f} s", flush=True)
     if broken:
         print(f"failed in: {'; '.join(broken)}", flush=True)

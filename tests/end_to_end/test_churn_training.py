@@ -208,4 +208,4 @@ def test_a_stop_and_a_start_lose_nothing(pipeline, second, data):
     [(failed, status), (_, last)] = ended.jobs("training")
     assert (status, last) == ("Failed", "Completed")
     reason = pipeline.aws("sagemaker").describe_training_job(TrainingJobName=failed)["FailureReason"]
-    assert "local AWS was shut down while the job was running" in reason
+    assert "local AWS was stopped while the job was running" in reason

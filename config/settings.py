@@ -45,7 +45,7 @@ class Tasks(Section):
     owner: str = "mlops"
     retries: int = Field(2, ge=0)
     retry_delay: Seconds = 60
-    poll_interval: float = Field(30, ge=0.1, description="seconds between two looks at a running job")
+    poll_interval: int = Field(30, ge=1, description="seconds between two looks at a running job")
     deferrable: bool = Field(True, description="wait in the triggerer; false waits in the worker")
 
 

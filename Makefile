@@ -64,9 +64,9 @@ lint: ## ruff and mypy
 	@.venv/dev/bin/ruff format --check .
 	@.venv/dev/bin/mypy .
 
-bench: ## the benchmarks of the README's table
+bench: ## the benchmarks of the README's table  [NAME=pipeline]
 	@$(environments) build $(stack_environments)
-	@.venv/worker/bin/python -m benchmarks.run
+	@.venv/worker/bin/python -m benchmarks.run $(if $(NAME),"$$NAME")
 
 pictures: ## renew docs/pictures from a new run on the running stack
 	@$(environments) build worker browser

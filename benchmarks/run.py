@@ -1,12 +1,13 @@
 """`make bench`: every benchmark in its environment, one after the other, and what each measured.
 
-    .venv/worker/bin/python -m benchmarks.run [NAME ...]
+    make bench [NAME=pipeline]
 
-Each is a module of its own that can be run alone; its docstring says what is measured, and against what.
+Each is a module of its own; its docstring says what is measured, and against what.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -35,7 +36,8 @@ def main(names: list[str]) -> int:
         print(f"\n== {name}", flush=True)
         started = time.monotonic()
         python = environments.require(BENCHMARKS[name])
-        if subprocess.call([str(python), "-m", f"benchmarks.{name}"], cwd=ROOT) != 0:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+        if subprocess.call([str(python), "-m", f"benchmarks.{name}"], cwd=ROOT, env=environment) != 0:
             missed.append(name)
         print(f"   ({time.monotonic() - started:.0f} s)", flush=True)
     if missed:

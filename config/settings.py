@@ -164,6 +164,38 @@ class XGBoost(Section):
     seed: int = Field(0, ge=0, lt=2**31, title="Seed of the training")
 
 
+class Monitoring(Section):
+    """What watches a deployed model, what it compares with, and when it calls for a retraining."""
+
+    mode: Literal["own", "managed", "off"] = Field(
+        "own",
+        title="Monitoring",
+        description="own: the DAG monitoring analyses each window in processing jobs. managed: SageMaker Model "
+        "Monitor's schedules do, where the account has the service. off: no baselines, nothing watches.",
+    )
+    window_hours: int = Field(1, ge=1, le=24, description="length of a window that ends with a full hour")
+    label_delay_hours: int = Field(
+        24, ge=0, description="model quality and bias look at windows that ended so long before the others'"
+    )
+    constraint_tolerance: float = Field(
+        3.5, ge=0, description="standard errors by which a model metric may be worse than at the baseline"
+    )
+    window_alarm_rate: float = Field(
+        0.01, gt=0, lt=1, description="share of windows without drift in which data quality may alarm"
+    )
+    expected_window_rows: int = Field(500, ge=1)
+    facet: str = Field("Account Length", description="feature whose groups the bias metrics compare")
+    facet_threshold: float = Field(100, description="above it is one group, the rest the other")
+    explained_rows: int = Field(100, ge=10, le=1000, description="rows of a window that are explained")
+    shap_samples: int = Field(200, ge=50, description="coalitions for each explained row")
+    seed: int = 7
+    history: int = Field(48, ge=0, description="earlier executions that a report shows")
+    alarm_period: Literal[10, 30, 60] = Field(60, description="seconds; below 60 on high-resolution metrics")
+    cooldown: Seconds = Field(
+        21_600, description="a retraining that an alarm asks for waits so long after the last training began"
+    )
+
+
 class Settings(Section):
     """One environment. Attributes come from its TOML file, properties are derived from them."""
 
@@ -184,6 +216,7 @@ class Settings(Section):
     gate: Gate = Gate()
     data: Data = Data()
     xgboost: XGBoost = XGBoost()
+    monitoring: Monitoring = Monitoring()
 
     @property
     def bucket(self) -> str:
@@ -219,6 +252,16 @@ class Settings(Section):
         return [f"{self.churn_endpoint}-server-errors", f"{self.churn_endpoint}-latency"]
 
     @property
+    def drift_alarm(self) -> str:
+        """Rings when the world is no longer the baseline's; infrastructure/monitoring.yaml creates it."""
+        return f"{self.churn_endpoint}-drift"
+
+    @property
+    def broken_data_alarm(self) -> str:
+        """Rings when records are not what the model was built for: somebody must repair their source."""
+        return f"{self.churn_endpoint}-broken-data"
+
+    @property
     def raw_prefix(self) -> str:
         return "raw/churn/"
 
@@ -226,11 +269,19 @@ class Settings(Section):
     def code_prefix(self) -> str:
         return f"code/{self.code_version}/"
 
-    def run_prefix(self, run_key: str) -> str:
-        return f"runs/churn_training/{run_key}/"
+    def run_prefix(self, run_key: str, dag_id: str = "churn_training") -> str:
+        return f"runs/{dag_id}/{run_key}/"
 
     def capture_prefix(self, endpoint: str) -> str:
         return f"capture/{endpoint}/"
+
+    def ground_truth_prefix(self, endpoint: str) -> str:
+        """Labels, in folders yyyy/mm/dd/HH of the hour in which they were collected."""
+        return f"ground-truth/{endpoint}/"
+
+    def monitoring_prefix(self, endpoint: str) -> str:
+        """What outlives a run of the DAG monitoring: a summary of each execution, and the endpoint's page."""
+        return f"monitoring/{endpoint}/"
 
     def s3(self, key: str) -> str:
         """The S3 URI of a key in the environment's bucket."""

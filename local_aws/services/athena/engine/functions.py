@@ -113,6 +113,7 @@ TYPED: dict[type[exp.Expr], Function] = {
     exp.MD5Digest: Function("t_md5", returns=BINARY),
     exp.SHA: Function("t_sha1", returns=BINARY),
     exp.SHA2Digest: Function(None, returns=BINARY),
+    exp.FromBase: Function("t_from_base", _PAIR, BIGINT),
     exp.ToBase64: Function("base64", returns=VARCHAR),
     exp.FromBase64: Function("from_base64", returns=BINARY),
     # date and time

@@ -60,6 +60,9 @@ DIFFERENCES = [
     ("regexp_replace('abc', '(b)', '[$1]')", "a[b]c"),
     ("date_format(timestamp '2024-01-05 13:07:09', '%Y-%m-%d %H:%i:%s')", "2024-01-05 13:07:09"),
     ("year_of_week(date '2024-12-30')", "2025"),
+    ("from_base('7fffffffffffffff', 16)", "9223372036854775807"),
+    ("from_base('Zz', 36)", "1295"),
+    ("try(from_base('12', 2))", None),
 ]
 
 
@@ -78,6 +81,7 @@ ERRORS = [
     ("SELECT array[1][0]", "INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1"),
     ("SELECT map(array['a'], array[1])['z']", "INVALID_FUNCTION_ARGUMENT: Key not present in map: z"),
     ("SELECT cast('1.9' as integer)", "INVALID_CAST_ARGUMENT: Cannot cast '1.9' to INTEGER"),
+    ("SELECT from_base('zz', 16)", "INVALID_FUNCTION_ARGUMENT: Not a valid base-16 number: zz"),
     ("SELECT s + 1 FROM t", "TYPE_MISMATCH: Cannot apply operator: varchar + integer"),
     ("SELECT a FROM t WHERE s = 5", "TYPE_MISMATCH: Cannot apply operator: varchar = integer"),
     ("SELECT a FROM t WHERE dt = '2024-01-31'", "TYPE_MISMATCH: Cannot apply operator: date = varchar"),

@@ -41,6 +41,8 @@ def job(env: Mapping[str, str], base: Path) -> None:
     """Read environment, configuration and data; publish ``analysis.json`` and what belongs to it."""
     config_dir = rebase(env.get("analysis_config", "/opt/ml/processing/input/config"), base)
     config = _config(config_dir)
+    if model := (config.get("predictor") or {}).get("model_path"):
+        config["predictor"] = config["predictor"] | {"model_path": str(rebase(model, base))}
     output = rebase(env.get("output_path", "/opt/ml/processing/output"), base)
     source = rebase(env.get("dataset_source", "/opt/ml/processing/input/data"), base)
     locations, refusals = Locations.of_job(base), Refusals()
@@ -87,6 +89,7 @@ def analyse(
                 samples=options.get("num_samples"),
                 use_logit=bool(options.get("use_logit", False)),
                 seed=int(options.get("seed") or 7),
+                max_rows=int(options.get("max_rows") or attribution.MAX_ROWS),
             )
             analysis["explanations"] = {
                 "kernel_shap": explained.to_json(

@@ -35,10 +35,17 @@ def clarify(env: Mapping[str, str], base: Path) -> None:
     job(env, base)
 
 
+def baseline(env: Mapping[str, str], base: Path) -> None:
+    from .baseline import job
+
+    job(env, base)
+
+
 JOBS: dict[str, Callable[[Mapping[str, str], Path], None]] = {
     "analyzer": analyzer,
     "merger": merger,
     "clarify": clarify,
+    "baseline": baseline,
 }
 
 

@@ -1,15 +1,19 @@
-"""Scores for rows, from a live endpoint or from a shadow endpoint that lives as long as the job.
+"""Scores for rows: from a live endpoint, from a shadow endpoint that lives as long as the job, or in process.
 
 ``endpoint_name`` wins over ``model_name``. The shadow endpoint's name begins with ``sm-clarify``, as
-Clarify's.
+Clarify's. ``model_path`` is ours: a folder with the ``model.tar.gz`` of SageMaker's built-in XGBoost, which
+is scored in the job itself.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,11 +21,12 @@ import jmespath
 import numpy as np
 
 from .attribution import Array, Predict
-from .sources import AnalysisError
+from .sources import AnalysisError, Locations
 
 Json = dict[str, Any]
 
 BATCH_ROWS = 2000
+ARCHIVE, MODEL = "model.tar.gz", "xgboost-model"
 
 
 @contextmanager
@@ -30,8 +35,11 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
     if config.get("endpoint_name"):
         yield _invoker(config["endpoint_name"], config)
         return
+    if config.get("model_path"):
+        yield load_model(Path(config["model_path"]), Locations())
+        return
     if not config.get("model_name"):
-        raise AnalysisError("analysis_config: predictor needs endpoint_name or model_name.")
+        raise AnalysisError("analysis_config: predictor needs endpoint_name, model_name or model_path.")
     client = boto3.client("sagemaker")
     name = f"sm-clarify-{config.get('endpoint_name_prefix') or 'shadow'}-{secrets.token_hex(4)}"[:63]
     client.create_endpoint_config(
@@ -57,6 +65,35 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
             client.delete_endpoint(EndpointName=name)
     finally:
         client.delete_endpoint_config(EndpointConfigName=name)
+
+
+def load_model(folder: Path, locations: Locations) -> Predict:
+    """Probabilities by the built-in XGBoost's model in ``folder``/model.tar.gz, shape (rows,).
+
+    Raises ``AnalysisError`` when there is none, or it is not in XGBoost's own format.
+    """
+    import xgboost
+
+    archive = folder / ARCHIVE if folder.is_dir() else folder
+    try:
+        with tarfile.open(archive) as tar:
+            # Read, never extracted: nothing in the archive can name a place on this disk.
+            found = (one for one in tar if one.isfile() and one.name.removeprefix("./") == MODEL)
+            stream = tar.extractfile(next(found))
+            content = bytearray(stream.read()) if stream else bytearray()
+        booster = xgboost.Booster()
+        booster.load_model(content)
+    except StopIteration:
+        raise AnalysisError(f"{locations.name(archive)} holds no {MODEL}.") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error, xgboost.core.XGBoostError) as error:
+        reason = str(error).splitlines()[0]
+        raise AnalysisError(f"{locations.name(archive)} cannot be read as a model: {reason}.") from error
+
+    def predict(rows: Array) -> Array:
+        scores: Array = booster.predict(xgboost.DMatrix(rows), validate_features=False)
+        return scores.astype(np.float64)
+
+    return predict
 
 
 def _invoker(endpoint: str, config: Mapping[str, Any]) -> Predict:

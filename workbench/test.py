@@ -25,6 +25,7 @@ DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("local-aws", ("contracts/boto3",)),
     ("jobs", ("contracts/jobs",)),
     ("sdk", ("contracts/sdk",)),
+    ("sdk2", ("contracts/sdk2",)),
     ("worker", ("contracts/provider", "end_to_end")),
 )
 SLOW = ("contracts/", "end_to_end")

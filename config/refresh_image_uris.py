@@ -7,7 +7,10 @@ pinned: `latest` in that table means XGBoost 0.72.
 import json
 from pathlib import Path
 
-XGBOOST_VERSION = "3.2-0"
+VERSIONS = {
+    "xgboost": "3.2-0",
+    "sklearn": "1.4-2-py312",  # the version whose Python is named: Vowpal Wabbit's wheels begin at 3.11
+}
 TABLE = Path(__file__).with_name("image_uris.json")
 
 
@@ -15,9 +18,15 @@ def image_uris() -> dict[str, dict[str, object]]:
     """Framework -> {"version", "uris": {region: URI}}, every region the SDK's table knows."""
     from sagemaker.core import image_uris as sdk
 
-    regions = sdk.config_for_framework("xgboost")["training"]["versions"][XGBOOST_VERSION]["registries"]
-    uris = {region: sdk.retrieve("xgboost", region, version=XGBOOST_VERSION) for region in sorted(regions)}
-    return {"xgboost": {"version": XGBOOST_VERSION, "uris": uris}}
+    found: dict[str, dict[str, object]] = {}
+    for framework, version in VERSIONS.items():
+        regions = sdk.config_for_framework(framework)["training"]["versions"][version]["registries"]
+        uris = {
+            region: sdk.retrieve(framework, region, version=version, instance_type="ml.m5.large")
+            for region in sorted(regions)
+        }
+        found[framework] = {"version": version, "uris": uris}
+    return found
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from config.bandit import Bandit
+from config.section import Seconds, Section, Share
 
 FOLDER = Path(__file__).resolve().parent
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -27,16 +30,6 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 class SettingsError(ValueError):
     """A settings file that cannot be used. The message names the file, the key and what is wrong with it."""
-
-
-class Section(BaseModel):
-    """A table of the TOML file: unknown keys are errors, values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Seconds = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Tasks(Section):
@@ -110,12 +103,14 @@ class Gate(Section):
         title="When a data check fails",
         description="refuse: the challenger is not deployed. warn: it is shown and does not decide.",
     )
-    costs: dict[Literal["false_negative", "false_positive", "true_positive", "true_negative"], float] = {
-        "false_negative": 500,
-        "false_positive": 100,
-        "true_positive": 100,
-        "true_negative": 0,
-    }
+    costs: dict[Literal["false_negative", "false_positive", "true_positive", "true_negative"], float] = Field(
+        {
+            "false_negative": 500,
+            "false_positive": 100,
+            "true_positive": 100,
+            "true_negative": 0,
+        }
+    )
 
 
 class Data(Section):
@@ -170,8 +165,8 @@ class Monitoring(Section):
     mode: Literal["own", "managed", "off"] = Field(
         "own",
         title="Monitoring",
-        description="own: the DAG monitoring analyses each window in processing jobs. managed: SageMaker Model "
-        "Monitor's schedules do, where the account has the service. off: no baselines, nothing watches.",
+        description="own: the DAG monitoring analyses each window in processing jobs. managed: the schedules "
+        "of SageMaker Model Monitor do, where the account has it. off: no baselines, nothing watches.",
     )
     window_hours: int = Field(1, ge=1, le=24, description="length of a window that ends with a full hour")
     label_delay_hours: int = Field(
@@ -205,7 +200,7 @@ class Settings(Section):
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
     partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
     code_version: Annotated[str, Field(pattern=f"^{VERSION.pattern}$")]
-    schedules: dict[str, str] = {}
+    schedules: dict[str, str] = Field({})
     report_links: Literal["console", "presigned"] = Field(
         "console", description="console: needs a login, never ends. presigned: needs none, ends after a week."
     )
@@ -217,6 +212,7 @@ class Settings(Section):
     data: Data = Data()
     xgboost: XGBoost = XGBoost()
     monitoring: Monitoring = Monitoring()
+    bandit: Bandit = Bandit()
 
     @property
     def bucket(self) -> str:
@@ -227,7 +223,7 @@ class Settings(Section):
         """What the names of this environment's account-wide resources begin with."""
         return f"{self.project}-{self.environment}"
 
-    def role_arn(self, service: Literal["sagemaker", "glue"]) -> str:
+    def role_arn(self, service: Literal["sagemaker", "glue", "bandit", "firehose"]) -> str:
         return f"arn:{self.partition}:iam::{self.account}:role/{self.stem}-{service}"
 
     @property
@@ -260,6 +256,10 @@ class Settings(Section):
     def broken_data_alarm(self) -> str:
         """Rings when records are not what the model was built for: somebody must repair their source."""
         return f"{self.churn_endpoint}-broken-data"
+
+    def bandit_table(self, kind: Literal["experiments", "models", "joins", "workers"]) -> str:
+        """A DynamoDB table of the experiment store; infrastructure/bandit.yaml creates it."""
+        return f"{self.stem}-bandit-{kind}"
 
     @property
     def raw_prefix(self) -> str:
@@ -294,13 +294,20 @@ class Settings(Section):
 
     @property
     def xgboost_image(self) -> str:
-        """URI of SageMaker's XGBoost image in this region; raises SettingsError where there is none."""
-        table = json.loads((FOLDER / "image_uris.json").read_text())["xgboost"]["uris"]
+        return self._image("xgboost")
+
+    @property
+    def sklearn_image(self) -> str:
+        return self._image("sklearn")
+
+    def _image(self, framework: str) -> str:
+        """URI of SageMaker's image in this region; raises SettingsError where there is none."""
+        table = json.loads((FOLDER / "image_uris.json").read_text())[framework]["uris"]
         try:
             return str(table[self.region])
         except KeyError:
             raise SettingsError(
-                f"{FOLDER / (self.environment + '.toml')}: region: SageMaker has no XGBoost image in "
+                f"{FOLDER / (self.environment + '.toml')}: region: SageMaker has no {framework} image in "
                 f"{self.region!r}; it has in {', '.join(table)}"
             ) from None
 

@@ -51,7 +51,7 @@ def test_the_image_has_a_version(tmp_path: Path) -> None:
 def test_a_region_without_an_image_is_named(tmp_path: Path) -> None:
     settings = load("trial", write(tmp_path, GOOD.replace("eu-west-1", "xx-west-1")))
     with pytest.raises(
-        SettingsError, match=r"trial.toml: region: SageMaker has no XGBoost image in 'xx-west-1'"
+        SettingsError, match=r"trial.toml: region: SageMaker has no xgboost image in 'xx-west-1'"
     ):
         _ = settings.xgboost_image
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 def client_environment(port: int, runtime_port: int, region: str) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        # botocore puts "api." or "env." before MWAA's host: before a user name it leaves the address alone.
+        "AWS_ENDPOINT_URL_MWAA": f"http://mwaa@127.0.0.1:{port}",
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{runtime_port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",

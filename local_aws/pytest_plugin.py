@@ -48,7 +48,7 @@ class LocalAws:
         """A boto3 client; give `config` for other retries or timeouts."""
         import boto3
 
-        url = self.runtime_url if service == "sagemaker-runtime" else self.endpoint_url
+        url = self.env.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}", self.endpoint_url)
         return boto3.client(
             service,
             endpoint_url=url,

@@ -38,7 +38,7 @@ READ_PREFIXES = (
     "Search", "Select", "Simulate", "Test", "Validate",
 )  # fmt: skip
 # Requests that change other services too: everything that has changed is stored after them.
-REACHES_FURTHER = {"cloudformation", "events", "scheduler", "sns", "stepfunctions"}
+REACHES_FURTHER = {"cloudformation", "scheduler", "sns", "stepfunctions"}
 # Long polls: they would keep everybody else waiting.
 WAITS = {("sqs", "ReceiveMessage")}
 INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")

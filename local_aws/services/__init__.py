@@ -15,7 +15,7 @@ from collections.abc import Callable
 from local_aws.context import Context
 from local_aws.state import Snapshots
 
-PACKAGES = ("logs", "cloudwatch", "glue", "athena", "sagemaker")
+PACKAGES = ("logs", "delivery", "events", "cloudwatch", "glue", "athena", "sagemaker", "firehose")
 # Installed when first needed: moto's imports for them would make up half of every start.
 LATE = ("cloudformation",)
 

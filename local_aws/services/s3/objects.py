@@ -79,10 +79,8 @@ class BackendObjects:
         for info in self.list(bucket, prefix):
             if info.key.endswith("/"):
                 continue  # a folder marker of a console
-            with self.open(bucket, info.key) as source:
-                target = _target(dest, _relative(info.key, prefix), f"s3://{bucket}/{info.key}")
-                with target.open("wb") as copy:
-                    shutil.copyfileobj(source, copy, CHUNK_BYTES)
+            target = _target(dest, _relative(info.key, prefix), f"s3://{bucket}/{info.key}")
+            shutil.copyfile(self.path(bucket, info.key), target)
             count += 1
         return count
 

@@ -99,12 +99,12 @@ def download(service: Service, source: Source, folder: Path) -> int:
 
 
 def _copy(service: Service, item: Item, destination: Path, compressed: bool) -> None:
+    objects = service.context.objects
     try:
-        with service.context.objects.open(item.bucket, item.key) as source:
-            if not compressed:
-                with destination.open("wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-                return
+        if not compressed:
+            shutil.copyfile(objects.path(item.bucket, item.key), destination)  # inside the kernel
+            return
+        with objects.open(item.bucket, item.key) as source:
             destination = destination.with_suffix("") if destination.suffix == ".gz" else destination
             with gzip.open(source) as expanded, destination.open("wb") as target:
                 shutil.copyfileobj(expanded, target, 1 << 20)

@@ -38,7 +38,7 @@ class Tasks(Section):
     owner: str = "mlops"
     retries: int = Field(2, ge=0)
     retry_delay: Seconds = 60
-    poll_interval: int = Field(30, ge=1, description="seconds between two looks at a running job")
+    poll_interval: float = Field(30, ge=0.1, description="seconds between two looks at a running job")
     deferrable: bool = Field(True, description="wait in the triggerer; false waits in the worker")
 
 
@@ -50,6 +50,8 @@ class Timeouts(Section):
     profile: Seconds = 900
     train: Seconds = 3600
     evaluate: Seconds = 1800
+    baseline: Seconds = 1800
+    analyse: Seconds = 1800
     deploy: Seconds = 3600
 
 

@@ -104,7 +104,7 @@ with DAG(
                 workgroup=settings.athena_workgroup,
                 output_location="{{ ti.xcom_pull(task_ids='prepare.plan', key='prefix') }}profile/",
                 sleep_time=settings.tasks.poll_interval,
-                max_polling_attempts=settings.timeouts.profile // settings.tasks.poll_interval,
+                max_polling_attempts=int(settings.timeouts.profile / settings.tasks.poll_interval),
                 execution_timeout=within(settings.timeouts.profile),
                 pre_execute=tasks.skip_without_previous_run if file.stem == COMPARISON else None,
                 doc_md=file.read_text().splitlines()[0].removeprefix("-- "),

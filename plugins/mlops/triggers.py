@@ -27,7 +27,7 @@ class JobTrigger(BaseTrigger):
         *,
         kind: str,
         job_name: str,
-        poll_interval: int,
+        poll_interval: float,
         aws_conn_id: str | None = None,
         region_name: str | None = None,
     ) -> None:

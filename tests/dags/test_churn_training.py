@@ -102,9 +102,9 @@ def test_every_task_can_be_retried_and_ends(dag: Any) -> None:
 def test_what_waits_is_told_how_by_the_settings(dag: Any) -> None:
     for task_id in ("prepare.validate", "prepare.etl", "train", "evaluate"):
         task = dag.get_task(task_id)
-        assert (task.poll_interval, task.waits_in_triggerer) == (1, SETTINGS.tasks.deferrable)
-    assert dag.get_task("profile.missing").sleep_time == 1
-    assert dag.get_task("release.deploy").poll_interval == 1
+        assert (task.poll_interval, task.waits_in_triggerer) == (0.25, SETTINGS.tasks.deferrable)
+    assert dag.get_task("profile.missing").sleep_time == 0.25
+    assert dag.get_task("release.deploy").poll_interval == 0.25
 
 
 def test_only_a_skipped_comparison_may_be_missing(dag: Any) -> None:

@@ -50,7 +50,7 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
         model: dict[str, Any],
         endpoint_config: dict[str, Any],
         deployment: dict[str, Any],
-        poll_interval: int = 30,
+        poll_interval: float = 30,
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:

@@ -28,7 +28,7 @@ class JobOperator(AwsBaseOperator[Any]):
 
     kind: JobKind
 
-    def __init__(self, *, poll_interval: int = 30, deferrable: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, poll_interval: float = 30, deferrable: bool = True, **kwargs: Any) -> None:
         # The provider's class only starts the job: the waiting is done here.
         super().__init__(wait_for_completion=False, deferrable=False, **kwargs)
         self.poll_interval = poll_interval

@@ -39,6 +39,10 @@ JobsPython = Annotated[
     Path,
     typer.Option(help="Interpreter of the environment that jobs run in.", envvar="LOCAL_AWS_JOBS_PYTHON"),
 ]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="TOML table of your own images: name -> commands.", envvar="LOCAL_AWS_IMAGES"),
+]
 
 DEFAULT_PORT = 14566
 DEFAULT_RUNTIME_PORT = 14567
@@ -52,6 +56,7 @@ def serve(
     data_dir: DataDir = Path(".local/aws"),
     region: Region = DEFAULT_REGION,
     jobs_python: JobsPython = Path(".venv/jobs/bin/python"),
+    images: Images = None,
 ) -> None:
     """Run local AWS until Ctrl-C or SIGTERM. State stays in the data directory."""
     began = time.monotonic()
@@ -63,7 +68,8 @@ def serve(
     from local_aws import application  # moto takes a second to import: after the cheap refusals
 
     try:
-        local = application.build(data_dir, region, port, runtime_port, _interpreter(jobs_python))
+        python = _interpreter(jobs_python)
+        local = application.build(data_dir, region, port, runtime_port, python, images)
     except application.CannotStart as error:
         _exit(str(error))
     stop = threading.Event()

@@ -13,6 +13,7 @@ import cheroot.wsgi
 from local_aws import moto_hooks, services
 from local_aws.context import Context
 from local_aws.environment import client_environment
+from local_aws.images import registry
 from local_aws.processes import Supervisor
 from local_aws.server import Application, PortTaken, make_server
 from local_aws.services import logs, s3
@@ -47,12 +48,25 @@ class LocalAws:
             database.close()
 
 
-def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python: Path) -> LocalAws:
-    """Everything, ready to start. Raises CannotStart."""
+def build(
+    data_dir: Path,
+    region: str,
+    port: int,
+    runtime_port: int,
+    jobs_python: Path,
+    images: Path | None = None,
+) -> LocalAws:
+    """Everything, ready to start. images: the table of the user's own. Raises CannotStart."""
     if not jobs_python.exists():
         raise CannotStart(
             f"there is no {jobs_python}, the interpreter that jobs run in; name it by --jobs-python"
         )
+    try:
+        own_images = registry.add_own(images) if images else ()
+    except registry.UnknownImage as error:
+        raise CannotStart(str(error)) from error
+    for name in own_images:
+        log.info("image %s runs what %s says", name, images)
     moto_hooks.make_fit_for_a_long_life()
     blobs = Blobs(data_dir / "objects")
     database = Database(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
@@ -68,6 +82,7 @@ def build(data_dir: Path, region: str, port: int, runtime_port: int, jobs_python
         port=port,
         runtime_port=runtime_port,
         jobs_python=jobs_python,
+        images=images,
         supervisor=supervisor,
         objects=objects,
         state=state,

@@ -112,7 +112,8 @@ class LogSink(Protocol):
 @dataclass(frozen=True)
 class Context:
     """data_dir holds everything that must survive a restart; a service keeps its own files in a folder of its
-    name below it. clock returns the current time in UTC, timezone-aware."""
+    name below it. images: the table of the user's own images, if there is one. clock returns the current time
+    in UTC, timezone-aware."""
 
     data_dir: Path
     region: str
@@ -120,6 +121,7 @@ class Context:
     port: int
     runtime_port: int
     jobs_python: Path
+    images: Path | None
     supervisor: Supervisor
     objects: Objects
     state: State

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ class LocalAws:
     log: what the server prints.
     """
 
-    def __init__(self, data_dir: Path, region: str = "us-east-1") -> None:
+    def __init__(self, data_dir: Path, region: str = "us-east-1", options: Sequence[str] = ()) -> None:
+        """options: more of `python -m local_aws serve`."""
+        self.options = options
         self.data_dir = data_dir
         self.region = region
         self.port, self.runtime_port = _free_port(), _free_port()
@@ -66,6 +68,7 @@ class LocalAws:
             *("--runtime-port", str(self.runtime_port)),
             *("--data-dir", str(self.data_dir)),
             *("--region", self.region),
+            *self.options,
             *(
                 "--jobs-python",
                 os.environ.get("LOCAL_AWS_JOBS_PYTHON", str(ROOT / ".venv/jobs/bin/python")),
@@ -117,12 +120,12 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 
 @pytest.fixture
-def new_local_aws(tmp_path: Path) -> Iterator[Callable[[], LocalAws]]:
-    """Makes a local AWS for this test alone, to stop, kill and restart."""
+def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
+    """Makes a local AWS for this test alone, to stop, kill and restart. Arguments: options of `serve`."""
     servers: list[LocalAws] = []
 
-    def make() -> LocalAws:
-        servers.append(LocalAws(tmp_path / f"aws-{len(servers)}"))
+    def make(*options: str) -> LocalAws:
+        servers.append(LocalAws(tmp_path / f"aws-{len(servers)}", options=options))
         return servers[-1]
 
     yield make

@@ -2,13 +2,15 @@
 
 The services hand over an image URI and what it is wanted for; `resolve` answers with the command that does
 the same work here. Images are recognised by their *repository name* (`sagemaker-xgboost`), never by the
-account that owns the registry, because that account differs in every region.
+account that owns the registry, because that account differs in every region. An image of your own is a row
+of a TOML file (see `read_own`).
 
 This module is imported by the API server, which has no ML library: standard library only.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,9 @@ CONTAINER_BASE = "/opt/ml"
 
 # Variables by which the serving containers are told to load user code (CONTRACTS: "script mode").
 USER_CODE_VARIABLES = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
+WORKERS_VARIABLE = "SAGEMAKER_MODEL_SERVER_WORKERS"
+SCRIPT_TRAINING = "local_aws.images.script_mode"
+SCRIPT_SERVING = "local_aws.images.inference.serve"
 
 
 class UnknownImage(ValueError):
@@ -33,17 +38,23 @@ class Image:
 
     versions: tags that the installed library really is; empty = any tag (only Python and libraries are used).
     modules: kind -> module run with the jobs interpreter; a kind that is absent is refused by name.
+    scripts: module that serves with user code. package: what it cannot do without, and may not be installed.
     in_process: name of the model format the data plane hosts itself, without user code.
+    commands: kind -> command line, of an image of your own; environment: what it adds.
     """
 
     repository: str
     library: str
     versions: tuple[str, ...] = ()
     modules: Mapping[Kind, str] = field(default_factory=dict)
+    scripts: str | None = None
+    package: str | None = None
     in_process: str | None = None
+    commands: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-IMAGES: Mapping[str, Image] = {
+IMAGES: dict[str, Image] = {
     image.repository: image
     for image in (
         Image(
@@ -55,12 +66,27 @@ IMAGES: Mapping[str, Image] = {
                 "serving": "local_aws.images.xgboost.serve",
                 "transform": "local_aws.images.xgboost.serve",
             },
+            scripts=SCRIPT_SERVING,
             in_process="xgboost",
         ),
         Image(
             repository="sagemaker-scikit-learn",
             library="scikit-learn 1.8.0",
-            modules={"training": "local_aws.images.script_mode"},
+            modules={"training": SCRIPT_TRAINING, "serving": SCRIPT_SERVING, "transform": SCRIPT_SERVING},
+            scripts=SCRIPT_SERVING,
+        ),
+        Image(
+            repository="pytorch-training",
+            library="PyTorch",
+            package="torch",
+            modules={"training": SCRIPT_TRAINING},
+        ),
+        Image(
+            repository="pytorch-inference",
+            library="PyTorch",
+            package="torch",
+            modules={"serving": SCRIPT_SERVING, "transform": SCRIPT_SERVING},
+            scripts=SCRIPT_SERVING,
         ),
     )
 }
@@ -80,11 +106,13 @@ class Command:
 
     argv and env: for the process supervisor. `env` holds only what the image adds to the job's own variables.
     in_process: set for kind "serving" when the data plane hosts the model itself (argv then is the fallback).
+    workers: how many of these processes serve the model, for kind "serving".
     """
 
     argv: list[str]
     env: dict[str, str]
     in_process: str | None = None
+    workers: int = 1
 
 
 def split_uri(image_uri: str) -> tuple[str, str]:
@@ -141,26 +169,89 @@ def resolve(
     """
     image = find(image_uri)
     entrypoint, arguments = list(entrypoint or ()), list(arguments or ())
-    environment = dict(environment or {})
+    environment = {**image.environment, **(environment or {})}
     env = {key: rebase(value, base_dir) for key, value in environment.items()}
     env["SAGEMAKER_BASE_DIR"] = str(base_dir)
-    words = [rebase(word, base_dir) for word in entrypoint + arguments]
-    if entrypoint:
+    command = entrypoint or list(image.commands.get(kind, ()))
+    words = [rebase(word, base_dir) for word in command + arguments]
+    if command:
         return Command(argv=_with_interpreter(words, python), env=env)
     module = image.modules.get(kind)
     if module is None:
         what = "needs a ContainerEntrypoint" if kind == "processing" else f"has no {kind} in local AWS"
-        raise UnknownImage(
-            f"Image {image_uri} {what}. It has: {', '.join(image.modules) or 'nothing built in'}."
-        )
-    if kind in ("serving", "transform") and has_user_code(environment):
-        raise UnknownImage(
-            f"Image {image_uri} with user code (SAGEMAKER_PROGRAM) cannot serve in local AWS yet. Leave the "
-            "variable out to serve the model itself, or give the container an entry point of its own."
-        )
+        has = ", ".join([*image.modules, *image.commands]) or "nothing built in"
+        raise UnknownImage(f"Image {image_uri} {what}. It has: {has}.")
+    _require_package(image_uri, image, python)
     env["PYTHONPATH"] = str(PROJECT_ROOT)
+    if image.scripts and (module == image.scripts or (kind != "training" and has_user_code(environment))):
+        argv = [str(python), "-m", image.scripts, image.repository]
+        return Command(argv=argv, env=env, workers=_workers(environment) if kind == "serving" else 1)
     hosted = image.in_process if kind == "serving" else None
     return Command(argv=[str(python), "-m", module, *words], env=env, in_process=hosted)
+
+
+def read_own(path: Path) -> dict[str, Image]:
+    """Images of your own, a TOML table for each repository name:
+
+        [my-image]
+        training = ["python3", "train.py"]
+        serving = ["python3", "serve.py"]      # also for batch transform, unless `transform` is given
+        environment = { LEVEL = "1" }
+
+    A word that names a file beside the TOML file stands for that file; `python3` is the jobs interpreter.
+    Raises UnknownImage naming the file and what is wrong in it.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UnknownImage(f"The images of {path} cannot be read: {error}") from error
+    return {name: _own(path, name, row) for name, row in table.items()}
+
+
+def add_own(path: Path) -> tuple[str, ...]:
+    """Know the images of a TOML file from now on; returns their names. Raises UnknownImage as `read_own`."""
+    own = read_own(path)
+    IMAGES.update(own)
+    return tuple(own)
+
+
+def _own(path: Path, name: str, row: object) -> Image:
+    kinds: tuple[Kind, ...] = ("training", "processing", "serving", "transform")
+    if not isinstance(row, dict) or set(row) - {*kinds, "environment"}:
+        raise UnknownImage(f"{path}: [{name}] may hold {', '.join(kinds)} and environment, nothing else.")
+    commands: dict[Kind, tuple[str, ...]] = {}
+    for kind in kinds:
+        words = row.get(kind, row.get("serving") if kind == "transform" else None)
+        if words is None:
+            continue
+        if not words or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise UnknownImage(f"{path}: [{name}] {kind} is not a list of words, the command to run.")
+        beside = [path.parent.resolve() / word for word in words]
+        commands[kind] = tuple(
+            str(file) if file.is_file() else word for file, word in zip(beside, words, strict=True)
+        )
+    environment = {str(key): str(value) for key, value in row.get("environment", {}).items()}
+    return Image(repository=name, library=f"what {path} says", commands=commands, environment=environment)
+
+
+def _require_package(image_uri: str, image: Image, python: str | Path) -> None:
+    """Looks for the package's folder: importing it would take seconds, and this is no jobs interpreter."""
+    if image.package is None:
+        return
+    libraries = Path(python).parent.parent.glob(f"lib/python3*/site-packages/{image.package}")
+    if next(libraries, None) is None:
+        raise UnknownImage(
+            f"Image {image_uri} cannot run here: the package {image.package} is not installed in the "
+            "environment that jobs run in. Add it to environments/jobs.in, then `make lock environments`."
+        )
+
+
+def _workers(environment: Mapping[str, str]) -> int:
+    """One worker unless more are asked for: AWS's images take one for each processor of their instance."""
+    given = environment.get(WORKERS_VARIABLE, "1")
+    if not given.isdecimal() or not 1 <= int(given) <= 64:
+        raise UnknownImage(f"{WORKERS_VARIABLE} is '{given}'; it must be a number from 1 to 64.")
+    return int(given)
 
 
 def has_user_code(environment: Mapping[str, str]) -> bool:

@@ -9,11 +9,13 @@ import argparse
 import importlib
 import logging
 import os
+import shutil
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from local_aws.images import registry
 from local_aws.images.xgboost.train import without_scikit_learn
 
 HOST = "127.0.0.1"  # loopback only; there is no option to change it
@@ -28,7 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
     parser.add_argument("--account", default="123456789012")
+    parser.add_argument("--images", type=Path, help="TOML table of your own images")
     options = parser.parse_args(argv)
+    if options.images:
+        registry.add_own(options.images)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
@@ -60,19 +65,24 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
     from local_aws.serving.app import DataPlane
     from local_aws.serving.capture import Capture
     from local_aws.serving.fleets import Fleets
+    from local_aws.serving.logs import EndpointLogs
     from local_aws.serving.metrics import Metrics
 
     folder = data_dir / "serving"
+    remove_leftovers(folder / "containers", folder / "endpoints.json")
     executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="model")
     session = boto3.Session(region_name=region)
     # What cannot be published is kept and tried again a second later: no call may hold up the others.
     patience = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 1})
+    containers = folder / "containers"
+    logs = EndpointLogs(containers, session.client("logs", config=patience))
     fleets = Fleets(
         lambda endpoint, fleet, variant: hosts.host_for(
             variant,
-            folder=folder / "containers" / endpoint / fleet / variant.name,
+            folder=containers / endpoint / fleet / variant.folder_name,
             python=sys.executable,
             executor=executor,
+            last_words=logs.flush,
         ),
         account=account,
     )
@@ -81,6 +91,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
         fleets,
         Capture(folder / "capture", session.client("s3", config=patience)),
         Metrics(session.client("cloudwatch", config=patience)),
+        logs,
         region=region,
         account=account,
     )
@@ -98,6 +109,25 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def remove_leftovers(containers: Path, state_file: Path) -> None:
+    """What models that are no longer wanted have left behind, because this process was killed meanwhile."""
+    from local_aws.serving import desired
+
+    try:
+        endpoints = desired.read(state_file)
+    except desired.DesiredStateError:
+        return
+    wanted = {
+        containers / name / fleet.id / variant.folder_name
+        for name, endpoint in endpoints.items()
+        for fleet in endpoint.fleets
+        for variant in fleet.variants
+    }
+    for folder in containers.glob("*/*/*"):
+        if folder not in wanted:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

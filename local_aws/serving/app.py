@@ -22,6 +22,7 @@ from local_aws.serving.capture import Capture, Exchange
 from local_aws.serving.errors import MAX_BODY_BYTES, RuntimeApiError
 from local_aws.serving.fleets import Fleets
 from local_aws.serving.hosts import Request
+from local_aws.serving.logs import EndpointLogs
 from local_aws.serving.metrics import Metrics, Sample
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class DataPlane:
         fleets: Fleets,
         capture: Capture,
         metrics: Metrics,
+        logs: EndpointLogs,
         *,
         region: str,
         account: str,
@@ -65,6 +67,7 @@ class DataPlane:
         self.fleets = fleets
         self.capture = capture
         self.metrics = metrics
+        self.logs = logs
         self.region = region
         self.account = account
         self.error: str | None = (
@@ -165,6 +168,7 @@ class DataPlane:
                 endpoint = parse_qs(query.decode()).get("endpoint", [None])[0]
                 objects = await asyncio.to_thread(self.capture.flush, endpoint=endpoint)
                 datums = await asyncio.to_thread(self.metrics.flush)
+                await asyncio.to_thread(self.logs.flush)
                 answer = {"objects": objects, "datums": datums, "pending": self.capture.pending()}
             case _:
                 status, answer = 404, {"Message": f"{method} /-/{action} does not exist."}
@@ -198,6 +202,7 @@ class DataPlane:
         await asyncio.to_thread(self.capture.flush)
         await asyncio.to_thread(self.metrics.flush)
         await self.fleets.close()
+        await asyncio.to_thread(self.logs.flush)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _publish(self) -> None:
@@ -206,6 +211,7 @@ class DataPlane:
             try:
                 await asyncio.to_thread(self.metrics.flush)
                 await asyncio.to_thread(self.capture.flush, due_only=True)
+                await asyncio.to_thread(self.logs.flush)
             except Exception:
                 log.exception("Publishing captures and metrics")
 

@@ -27,8 +27,10 @@ PING_SECONDS = 2.0
 INVOCATION_SECONDS = 60.0
 STOP_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
-PASSED_ON_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION")
+LAST_BYTES = 64 * 1024  # of the log, in which the reason of a failed start is looked for
+LOG_FILE = "server.log"
+PASSED_ON = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
+PASSED_ON_PREFIX = "AWS_"  # the region, the credentials, and where AWS is
 
 _PR_SET_PDEATHSIG = 1
 
@@ -42,9 +44,15 @@ class Container:
         self.folder = folder
         self.model_dir = model_dir
         self.restarts = 0
+        self.answers_pings = False
         self._process: asyncio.subprocess.Process | None = None
         self._client: httpx.AsyncClient | None = None
         self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked now."""
+        return self.answers_pings and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         """Raises RuntimeError with the last line of its log when the process ends before it is ready."""
@@ -68,7 +76,7 @@ class Container:
         return answer.status_code, answer.headers, answer.content
 
     async def stop(self) -> None:
-        """SIGTERM, thirty seconds, SIGKILL. The scratch folder goes, its log stays."""
+        """SIGTERM, thirty seconds, SIGKILL. What it wrote stays."""
         if self._watcher:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -78,14 +86,21 @@ class Container:
     async def _launch(self) -> None:
         port = _free_port()
         model = self.folder / "model"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         if not model.is_symlink():
             model.symlink_to(self.model_dir, target_is_directory=True)
-        kept = {name: os.environ[name] for name in (*PASSED_ON, *PASSED_ON_CREDENTIALS) if name in os.environ}
-        with (self.folder / "server.log").open("ab") as output:
+        environment = {
+            **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
+            "TMPDIR": str(temporary),
+            **self.env,
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with (self.folder / LOG_FILE).open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self.argv,
-                env={**kept, **self.env, "SAGEMAKER_BIND_TO_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+                env=environment,
                 cwd=self.folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -100,6 +115,7 @@ class Container:
         except BaseException:
             await self._end()
             raise
+        self.answers_pings = True
 
     async def _until_ready(self) -> None:
         assert self._process is not None
@@ -122,6 +138,7 @@ class Container:
         while True:
             assert self._process is not None
             code = await self._process.wait()
+            self.answers_pings = False
             log.warning("Model process %s ended with code %s; starting it again.", self.folder.name, code)
             try:
                 self.restarts += 1
@@ -148,7 +165,9 @@ class Container:
                 await process.wait()
 
     def _last_line(self) -> str:
-        text = (self.folder / "server.log").read_text(errors="replace")
+        with (self.folder / LOG_FILE).open("rb") as log_file:
+            log_file.seek(max(0, log_file.seek(0, os.SEEK_END) - LAST_BYTES))
+            text = log_file.read().decode("utf-8", "replace")
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else "it wrote nothing"
 
@@ -157,6 +176,10 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _is_passed_on(name: str) -> bool:
+    return name in PASSED_ON or name.startswith(PASSED_ON_PREFIX)
 
 
 def _die_with_parent() -> None:

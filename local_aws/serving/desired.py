@@ -12,6 +12,7 @@ A fleet's weight is its share of the endpoint's traffic, a variant's its share o
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class Variant:
     @property
     def identity(self) -> tuple[object, ...]:
         return (self.name, self.model_dir, self.image, self.environment, self.entry)
+
+    @property
+    def folder_name(self) -> str:
+        """`<name>-<digest of the identity>`: the same after a restart, another for another model."""
+        return f"{self.name}-{hashlib.sha256(repr(self.identity).encode()).hexdigest()[:17]}"
 
 
 @dataclass(frozen=True)

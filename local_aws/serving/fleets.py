@@ -12,6 +12,7 @@ import random
 from bisect import bisect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local_aws.images.xgboost.payload import Answer
@@ -121,6 +122,7 @@ class Fleets:
         self._routes: dict[str, Route] = {}
         self._served: dict[str, list[LiveFleet]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining: dict[tuple[Any, ...], asyncio.Task[None]] = {}
 
     def apply(self, endpoints: dict[str, desired.Endpoint]) -> set[str]:
         """Moves to a new desired state; models load in the background. Returns the names that are gone."""
@@ -177,11 +179,21 @@ class Fleets:
         running = self._running.get(key)
         if running is None:
             running = self._running[key] = Running(variant.name)
-            self._spawn(self._load(running, endpoint, fleet, variant))
+            self._spawn(self._load(running, endpoint, fleet, variant, self._draining.get(key)))
         return running
 
-    async def _load(self, running: Running, endpoint: str, fleet: str, variant: desired.Variant) -> None:
+    async def _load(
+        self,
+        running: Running,
+        endpoint: str,
+        fleet: str,
+        variant: desired.Variant,
+        earlier: asyncio.Task[None] | None,
+    ) -> None:
+        """earlier: the same model being stopped, of an endpoint that was deleted and made again at once."""
         try:
+            if earlier is not None:
+                await earlier
             running.host = self.factory(endpoint, fleet, variant)
             await running.host.start()
             running.state = READY
@@ -216,7 +228,8 @@ class Fleets:
         for key, running in list(self._running.items()):
             if id(running) not in used and running.state != LOADING:
                 del self._running[key]
-                self._spawn(_drain(running))
+                self._draining[key] = self._spawn(_drain(running))
+                self._draining[key].add_done_callback(partial(self._drained, key))
 
     def _unroutable(self, name: str) -> RuntimeApiError:
         fleets = self._live.get(name)
@@ -227,14 +240,19 @@ class Fleets:
         reasons = "; ".join(fleet.reason for fleet in fleets if fleet.reason)
         return invalid(f"Endpoint {name} is not in service: {reasons or 'it has no fleet'}.")
 
-    def _spawn(self, work: Any) -> None:
+    def _drained(self, key: tuple[Any, ...], task: asyncio.Task[None]) -> None:
+        if self._draining.get(key) is task:
+            del self._draining[key]
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _drain(running: Running) -> None:
-    """Stops a model once the requests it is answering are answered, or after a minute."""
+    """Stops a model for good, once the requests it is answering are answered, or after a minute."""
     if running.in_flight:
         running.idle.clear()
         try:
@@ -245,6 +263,7 @@ async def _drain(running: Running) -> None:
             )
     if running.host is not None:
         await running.host.stop()
+        await asyncio.to_thread(running.host.forget)
 
 
 def _shares(fleets: list[LiveFleet]) -> list[float]:

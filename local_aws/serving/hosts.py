@@ -1,12 +1,14 @@
 """What runs a variant's model: this very process, or a process of its own.
 
 In-house XGBoost models are data (UBJ, JSON), so they are hosted here, without a hop. Images with user code
-get their own process under the container contract; see `containers.py`.
+get processes of their own under the container contract; see `containers.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -43,6 +45,9 @@ class Host(Protocol):
 
     async def stop(self) -> None: ...
 
+    def forget(self) -> None:
+        """Remove what a stopped model has left on the disk."""
+
 
 class InProcess:
     """A model of the built-in XGBoost algorithm, loaded into this process."""
@@ -73,24 +78,41 @@ class InProcess:
     async def stop(self) -> None:
         self._model = None
 
+    def forget(self) -> None:
+        pass
 
-class OwnProcess:
-    """A model behind the container contract."""
 
-    def __init__(self, container: Container) -> None:
-        self.container = container
+class OwnProcesses:
+    """A model behind the container contract, in one process or in several workers of the same."""
+
+    def __init__(self, containers: list[Container], folder: Path, last_words: Callable[[], object]) -> None:
+        """folder: what the workers share; it goes with `forget`, after `last_words` has sent their log."""
+        self.containers = containers
+        self.folder = folder
+        self.last_words = last_words
+        self._in_flight = [0] * len(containers)
+        self._next = 0
 
     async def start(self) -> None:
-        try:
-            await self.container.start()
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise HostError(str(error)) from error
+        results = await asyncio.gather(*(each.start() for each in self.containers), return_exceptions=True)
+        failed = next((result for result in results if isinstance(result, BaseException)), None)
+        if failed is None:
+            return
+        await self.stop()
+        if isinstance(failed, OSError | RuntimeError | TimeoutError):
+            raise HostError(str(failed)) from failed
+        raise failed
 
     async def invoke(self, request: Request) -> Answer:
         headers = {"Content-Type": request.content_type, "Accept": request.accept}
         if request.custom_attributes:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = request.custom_attributes
-        status, answered, body = await self.container.post("/invocations", request.body, headers)
+        worker = self._pick()
+        self._in_flight[worker] += 1
+        try:
+            status, answered, body = await self.containers[worker].post("/invocations", request.body, headers)
+        finally:
+            self._in_flight[worker] -= 1
         return Answer(
             status,
             answered.get("content-type", "application/octet-stream"),
@@ -99,11 +121,31 @@ class OwnProcess:
         )
 
     async def stop(self) -> None:
-        await self.container.stop()
+        await asyncio.gather(*(each.stop() for each in self.containers))
+
+    def forget(self) -> None:
+        """Remove what the workers kept; for a variant that will not be started again."""
+        self.last_words()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _pick(self) -> int:
+        """Of the workers that run, the one with the fewest requests under way, in rotation among equals."""
+        count = len(self.containers)
+        turns = ((self._next + turn) % count for turn in range(count))
+        worker = min(turns, key=lambda each: (not self.containers[each].ready, self._in_flight[each]))
+        self._next = (worker + 1) % count
+        return worker
 
 
-def host_for(variant: desired.Variant, *, folder: Path, python: str, executor: Executor) -> Host:
-    """The host of a variant. `folder`: scratch space for a process of its own.
+def host_for(
+    variant: desired.Variant,
+    *,
+    folder: Path,
+    python: str,
+    executor: Executor,
+    last_words: Callable[[], object] = lambda: None,
+) -> Host:
+    """The host of a variant. `folder`: scratch space for processes of its own.
 
     Raises HostError when no command is known for the image.
     """
@@ -121,4 +163,7 @@ def host_for(variant: desired.Variant, *, folder: Path, python: str, executor: E
         raise HostError(str(error)) from error
     if command.in_process == "xgboost":
         return InProcess(variant, executor)
-    return OwnProcess(Container(command.argv, command.env, folder, variant.model_dir))
+    workers = [
+        Container(command.argv, command.env, folder, variant.model_dir) for _ in range(command.workers)
+    ]
+    return OwnProcesses(workers, folder, last_words)

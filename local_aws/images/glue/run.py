@@ -8,17 +8,17 @@ RUN.json: `{"kind": "glueetl" | "pythonshell", "script": path, "arguments": [...
 Exit code 0 when the script ends by itself or with `sys.exit(0)`, else 1 with the exception as the last line.
 """
 
-import importlib.metadata
 import importlib.util
 import json
 import logging
 import os
 import runpy
-import subprocess
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+from local_aws.images.installing import install_missing
 
 # Bytes of input from which a run lasts long enough to compile its code well.
 _LARGE = 16 * 2**20
@@ -59,35 +59,10 @@ def _install(modules: list[str], options: list[str], site: str) -> None:
 
     Raises RuntimeError naming what cannot be had.
     """
-    missing = [module for module in modules if not _installed(module)]
-    if not missing:
-        return
-    if importlib.util.find_spec("pip") is None:
-        raise RuntimeError(
-            f"--additional-python-modules: {', '.join(missing)} is not in the jobs environment, "
-            "and that has no pip to install it with"
-        )
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", site, *options, *missing],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        raise RuntimeError(
-            f"--additional-python-modules: {', '.join(missing)} could not be installed: {reason}"
-        )
-
-
-def _installed(requirement: str) -> bool:
-    from packaging.requirements import InvalidRequirement, Requirement
-
     try:
-        wanted = Requirement(requirement)
-        return wanted.specifier.contains(importlib.metadata.version(wanted.name), prereleases=True)
-    except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
-        return False
+        install_missing(modules, Path(site), options)
+    except RuntimeError as error:
+        raise RuntimeError(f"--additional-python-modules: {error}") from error
 
 
 def _start_spark(run: dict[str, Any], work: Path) -> Any:

@@ -30,6 +30,7 @@ def start(context: Context) -> None:
                 *(str(context.jobs_python), "-m", "local_aws.serving"),
                 *("--port", str(context.runtime_port), "--data-dir", str(context.data_dir)),
                 *("--region", context.region, "--account", context.account),
+                *(("--images", str(context.images.resolve())) if context.images else ()),
             ],
             env={"PYTHONPATH": str(PROJECT_ROOT)},
             cwd=context.data_dir / "serving",

@@ -65,7 +65,12 @@ def check_servable(service: Service, name: str, kind: registry.Kind) -> None:
     if len(resolved) != 1:
         raise errors.unsupported(f"Model {name}: an inference pipeline of {len(resolved)} containers")
     try:
-        registry.resolve(resolved[0]["Image"], kind)
+        registry.resolve(
+            resolved[0]["Image"],
+            kind,
+            python=service.context.jobs_python,
+            environment=resolved[0].get("Environment"),
+        )
     except registry.UnknownImage as error:
         raise errors.validation(f"Model {name}: {error}") from error
 

@@ -37,7 +37,7 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
             )
     algorithm = request["AlgorithmSpecification"]
     errors.refuse(algorithm, "AlgorithmName")
-    _check_algorithm(request)
+    _check_algorithm(service, request)
     resources = request["ResourceConfig"]
     errors.refuse(resources, "InstanceGroups", "TrainingPlanArn")
     jobs.check_instances(resources.get("InstanceCount"), resources.get("InstanceType"), "training job")
@@ -65,7 +65,7 @@ def stop(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _check_algorithm(request: dict[str, Any]) -> None:
+def _check_algorithm(service: Service, request: dict[str, Any]) -> None:
     algorithm = request["AlgorithmSpecification"]
     if not algorithm.get("TrainingImage"):
         raise errors.validation("AlgorithmSpecification names neither a TrainingImage nor an AlgorithmName.")
@@ -78,7 +78,10 @@ def _check_algorithm(request: dict[str, Any]) -> None:
         )
     try:
         registry.resolve(
-            algorithm["TrainingImage"], "training", entrypoint=algorithm.get("ContainerEntrypoint")
+            algorithm["TrainingImage"],
+            "training",
+            python=service.context.jobs_python,
+            entrypoint=algorithm.get("ContainerEntrypoint"),
         )
     except registry.UnknownImage as error:
         raise errors.validation(str(error)) from error

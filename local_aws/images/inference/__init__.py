@@ -1,0 +1,1 @@
+"""Serving with the user's own script, as AWS's framework images do it."""

@@ -10,7 +10,10 @@ from pathlib import Path
 VERSIONS = {
     "xgboost": "3.2-0",
     "sklearn": "1.4-2-py312",  # the version whose Python is named: Vowpal Wabbit's wheels begin at 3.11
+    "model-monitor": "",  # has one, without a name
+    "clarify": "1.0",
 }
+SCOPES = {"clarify": "processing"}  # where the table has it, if not for training
 TABLE = Path(__file__).with_name("image_uris.json")
 
 
@@ -20,9 +23,11 @@ def image_uris() -> dict[str, dict[str, object]]:
 
     found: dict[str, dict[str, object]] = {}
     for framework, version in VERSIONS.items():
-        regions = sdk.config_for_framework(framework)["training"]["versions"][version]["registries"]
+        config = sdk.config_for_framework(framework)
+        config = config.get(SCOPES.get(framework, "training"), config)
+        regions = config["versions"][version]["registries"]
         uris = {
-            region: sdk.retrieve(framework, region, version=version, instance_type="ml.m5.large")
+            region: sdk.retrieve(framework, region, version=version or None, instance_type="ml.m5.large")
             for region in sorted(regions)
         }
         found[framework] = {"version": version, "uris": uris}

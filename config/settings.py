@@ -170,7 +170,9 @@ class Monitoring(Section):
         description="own: the DAG monitoring analyses each window in processing jobs. managed: the schedules "
         "of SageMaker Model Monitor do, where the account has it. off: no baselines, nothing watches.",
     )
-    window_hours: int = Field(1, ge=1, le=24, description="length of a window that ends with a full hour")
+    window_hours: int = Field(
+        1, ge=1, le=6, description="a job has ten inputs: six hours' captures, code, model and baseline"
+    )
     label_delay_hours: int = Field(
         24, ge=0, description="model quality and bias look at windows that ended so long before the others'"
     )
@@ -301,6 +303,15 @@ class Settings(Section):
     @property
     def sklearn_image(self) -> str:
         return self._image("sklearn")
+
+    @property
+    def monitor_image(self) -> str:
+        """Model Monitor's analyser, for managed schedules; accounts new to SageMaker may not run it."""
+        return self._image("model-monitor")
+
+    @property
+    def clarify_image(self) -> str:
+        return self._image("clarify")
 
     def _image(self, framework: str) -> str:
         """URI of SageMaker's image in this region; raises SettingsError where there is none."""

@@ -20,6 +20,8 @@ class Job:
     env: what the job sees beside PATH, HOME, the AWS client variables and PYTHONUNBUFFERED; wins over those.
     cwd: made when missing.
     timeout_seconds: None = no limit. grace_seconds: between SIGTERM and SIGKILL.
+    verbatim: log lines keep their TABs (else `#011`, as the agents of SageMaker and Glue write them), and a
+    CR within a line ends a line of one and the same log event, as Lambda's runtime writes stack traces.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Job:
     log_stream: str
     timeout_seconds: float | None = None
     grace_seconds: float = 30
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ class Watch:
                     complete = chunk[: chunk.rfind(b"\n") + 1]
                     if not complete:
                         return
-                    events = [_event(record) for record in complete.decode().split("\n") if record]
+                    verbatim = self.job.get("verbatim", False)
+                    events = [_event(record, verbatim) for record in complete.decode().split("\n") if record]
                     self.logs.append(
                         self.job["log_group"], self.job["log_stream"], events, (source, start + len(complete))
                     )
@@ -157,8 +158,10 @@ class Watch:
             log.exception("on_line of %s failed on %r", self.job_id, line)
 
 
-def _event(record: str) -> tuple[int, str]:
+def _event(record: str, verbatim: bool) -> tuple[int, str]:
     milliseconds, _, text = record.split("\t", 2)
+    if verbatim:
+        return int(milliseconds), text.replace("\r", "\n")
     # CloudWatch Logs shows a TAB as #011, and the metric regexes of SageMaker's containers rely on it.
     return int(milliseconds), text.replace("\t", "#011")
 

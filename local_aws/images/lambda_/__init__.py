@@ -1,0 +1,1 @@
+"""The Python runtime of Lambda functions."""

@@ -1,0 +1,307 @@
+"""Running functions: a process an invocation, within the concurrency that is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import shutil
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from local_aws.context import Context
+from local_aws.job import Exit, Job
+from local_aws.services.lambda_.errors import TooManyRequests
+from local_aws.services.lambda_.packages import Packages
+from local_aws.services.lambda_.records import Function
+
+log = logging.getLogger(__name__)
+
+ACCOUNT_CONCURRENCY = 10  # AWS's own quota for a new account
+# Beside the timeout. AWS gives the import of the handler 10 s, on machines that are not shared.
+INIT_SECONDS = 60
+TAIL_BYTES = 4096
+BOOTSTRAP = Path(__file__).resolve().parents[2] / "images" / "lambda_" / "bootstrap.py"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invocation ended.
+
+    function_error: "Unhandled" when the function failed, None when it returned. payload: the response, or the
+    error as JSON. log_tail: the last 4 KB of its log. version: what was executed. lost: nothing is known of
+    it, because its process vanished or local AWS was stopped; function_error is set then.
+    """
+
+    function_error: str | None
+    payload: bytes
+    log_tail: str
+    version: str
+    lost: bool = False
+
+    def error_message(self) -> str:
+        """errorMessage of the payload; the payload itself where it has none."""
+        with contextlib.suppress(ValueError, AttributeError):
+            return str(json.loads(self.payload).get("errorMessage", ""))
+        return self.payload.decode(errors="replace")
+
+
+OnOutcome = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What one invocation is, as it is written to its folder: for the runtime, and for a server that starts
+    after this one was killed. arn: as it was invoked."""
+
+    request_id: str
+    arn: str
+    function_arn: str
+    function_name: str
+    version: str
+    handler: str
+    task_root: str
+    layer_paths: list[str]
+    timeout_seconds: int
+    memory_mb: int
+    log_group: str
+    log_stream: str
+    client_context: Any = None
+
+
+class Invocations:
+    def __init__(self, context: Context, packages: Packages, python: Path) -> None:
+        """python: the interpreter of the environment that functions run in."""
+        self._context = context
+        self._packages = packages
+        self._python = python
+        self._folder = context.data_dir / "lambda" / "invocations"
+        self._running: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def has_room(self, function: Function) -> bool:
+        with self._lock:
+            return self._limit_reached(function) is None
+
+    def start(
+        self,
+        function: Function,
+        arn: str,
+        payload: bytes,
+        request_id: str,
+        on_outcome: OnOutcome,
+        name: str = "",
+        client_context: Any = None,
+    ) -> None:
+        """Start one; on_outcome is called from another thread when it has ended.
+
+        name: of the invocation's folder, by which `adopt` finds it after a restart (default: request_id).
+        Raises TooManyRequests.
+        """
+        name = name or request_id
+        with self._lock:
+            reason = self._limit_reached(function)
+            if reason:
+                raise TooManyRequests(reason)
+            self._running[function.unqualified_arn] += 1
+        folder = self._folder / name
+        try:
+            description = self._describe(function, arn, request_id, client_context)
+            folder.mkdir()
+            (folder / "event").write_bytes(payload)
+            (folder / "invocation.json").write_text(json.dumps(asdict(description)))
+            start = f"START RequestId: {request_id} Version: {function.version}"
+            self._log(description, start)
+            tail = deque([start])
+            self._context.supervisor.start(
+                self._job(function, description, folder, name),
+                lambda end: self._ended(description, folder, end, tail, on_outcome),
+                tail.append,
+            )
+        except BaseException:
+            self._release(function.unqualified_arn)
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def left_over(self) -> Iterator[str]:
+        """Names of the invocations that an earlier server had under way, or had not finished recording."""
+        return (path.name for path in sorted(self._folder.iterdir()))
+
+    def adopt(self, name: str, on_outcome: OnOutcome) -> None:
+        """Follow an invocation of an earlier server; on_outcome as in `start`."""
+        folder = self._folder / name
+        try:
+            description = Description(**json.loads((folder / "invocation.json").read_text()))
+        except (OSError, ValueError, TypeError):  # killed while the folder was being written: never started
+            shutil.rmtree(folder, ignore_errors=True)
+            on_outcome(_lost("", "it had not been started"))
+            return
+        with self._lock:
+            self._running[description.function_arn] += 1
+        tail: deque[str] = deque()
+        self._context.supervisor.attach(
+            _job_id(description.function_name, name),
+            lambda end: self._ended(description, folder, end, tail, on_outcome),
+            tail.append,
+        )
+
+    def _limit_reached(self, function: Function) -> str | None:
+        reserved = function.reserved_concurrency
+        if reserved is not None and self._running[function.unqualified_arn] >= int(reserved):
+            return "ReservedFunctionConcurrentInvocationLimitExceeded"
+        if self._running.total() >= ACCOUNT_CONCURRENCY:
+            return "ConcurrentInvocationLimitExceeded"
+        return None
+
+    def _release(self, arn: str) -> None:
+        with self._lock:
+            self._running[arn] -= 1
+
+    def _describe(self, function: Function, arn: str, request_id: str, client_context: Any) -> Description:
+        layer_paths = []
+        for digest in reversed(function.layer_digests()):  # a later layer is written over an earlier one
+            layer = self._packages.unpacked(digest)
+            layer_paths += [
+                str(layer / "python" / "lib" / str(function.run_time) / "site-packages"),
+                str(layer / "python"),
+            ]
+        day = self._context.clock().strftime("%Y/%m/%d")
+        return Description(
+            request_id=request_id,
+            arn=arn,
+            function_arn=function.unqualified_arn,
+            function_name=function.function_name,
+            version=str(function.version),
+            handler=str(function.handler),
+            task_root=str(self._packages.unpacked(function.code_digest)),
+            layer_paths=layer_paths,
+            timeout_seconds=function.timeout,
+            memory_mb=function.memory_size,
+            log_group=function.logs_group_name,
+            log_stream=f"{day}/[{function.version}]{request_id.replace('-', '')}",
+            client_context=client_context,
+        )
+
+    def _job(self, function: Function, description: Description, folder: Path, name: str) -> Job:
+        work = folder / "tmp"
+        work.mkdir()
+        environment = {
+            "_HANDLER": description.handler,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(description.memory_mb),
+            "AWS_LAMBDA_FUNCTION_NAME": description.function_name,
+            "AWS_LAMBDA_FUNCTION_VERSION": description.version,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": description.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": description.log_stream,
+            "LAMBDA_TASK_ROOT": description.task_root,
+            "LANG": "en_US.UTF-8",
+            "PYTHONIOENCODING": "utf-8",
+            "TMPDIR": str(work),
+            "TZ": ":UTC",
+        }
+        return Job(
+            id=_job_id(description.function_name, name),
+            argv=[str(self._python), "-P", "-s", str(BOOTSTRAP), str(folder)],
+            env={**function.environment_vars, **environment},
+            cwd=work,
+            log_group=description.log_group,
+            log_stream=description.log_stream,
+            timeout_seconds=INIT_SECONDS + description.timeout_seconds,
+            grace_seconds=1,
+            verbatim=True,
+        )
+
+    def _ended(
+        self, call: Description, folder: Path, end: Exit, tail: deque[str], on_outcome: OnOutcome
+    ) -> None:
+        self._release(call.function_arn)
+        written = _read_outcome(folder)
+        kind, status = written["kind"], ""
+        lost = end.reason in ("lost", "stopped") and not kind
+        payload = b""
+        if kind in ("response", "error", "init_error"):
+            payload = (folder / "payload").read_bytes()
+        elif not lost:
+            error_type, message, status = _failure(call, kind, end)
+            payload = json.dumps(
+                {"errorType": error_type, "errorMessage": f"RequestId: {call.request_id} Error: {message}"}
+            ).encode()
+            moment = self._context.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            line = f"{moment} {call.request_id} {message}" if kind == "timeout" else payload.decode()
+            self._log(call, line)
+            tail.append(line)
+        report = _report(call, written, status)
+        ending = [f"END RequestId: {call.request_id}", report]
+        self._log(call, *ending)
+        tail.extend(ending)
+        if lost:
+            outcome = _lost(call.version, f"its process ended: {end.reason}")
+        else:
+            error = None if kind == "response" else "Unhandled"
+            outcome = Outcome(error, payload, _last_bytes(tail), call.version)
+        on_outcome(outcome)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _log(self, call: Description, *lines: str) -> None:
+        now = time.time_ns() // 1_000_000
+        self._context.logs.append(call.log_group, call.log_stream, [(now, line) for line in lines])
+
+
+def _failure(call: Description, kind: str, end: Exit) -> tuple[str, str, str]:
+    """(error type, message, status of the report) of a function that ended without an answer."""
+    if kind == "timeout" or end.reason == "timed_out":
+        message = f"Task timed out after {call.timeout_seconds:.2f} seconds"
+        return "Sandbox.Timedout", message, "timeout"
+    if kind == "memory":
+        how = "signal: killed"
+    elif end.code is not None and end.code < 0:
+        how = f"signal: {signal.strsignal(-end.code) or -end.code}".lower()
+    else:
+        how = f"exit status {end.code}" if end.code else ""
+    error_type = "Runtime.OutOfMemory" if kind == "memory" else "Runtime.ExitError"
+    message = f"Runtime exited with error: {how}" if how else "Runtime exited without providing a reason"
+    return error_type, message, f"error\tError Type: {error_type}"
+
+
+def _report(call: Description, written: dict[str, Any], status: str) -> str:
+    duration, init = written["duration_ms"], written["init_ms"]
+    memory = min(written["max_memory_mb"], call.memory_mb)
+    fields = [
+        f"REPORT RequestId: {call.request_id}",
+        f"Duration: {duration:.2f} ms",
+        f"Billed Duration: {math.ceil(duration + init)} ms",
+        f"Memory Size: {call.memory_mb} MB",
+        f"Max Memory Used: {memory} MB",
+        f"Init Duration: {init:.2f} ms",
+    ]
+    return "\t".join([*fields, *([f"Status: {status}"] if status else [])]) + "\t"
+
+
+def _read_outcome(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "outcome.json").read_text())
+    except (OSError, ValueError):
+        return {"kind": "", "init_ms": 0.0, "duration_ms": 0.0, "max_memory_mb": 0}
+    return found
+
+
+def _last_bytes(lines: deque[str]) -> str:
+    return "".join(f"{line}\n" for line in lines).encode()[-TAIL_BYTES:].decode(errors="ignore")
+
+
+def _lost(version: str, why: str) -> Outcome:
+    message = json.dumps({"errorType": "ServiceException", "errorMessage": f"The invocation was lost: {why}"})
+    return Outcome("Unhandled", message.encode(), "", version, lost=True)
+
+
+def _job_id(function_name: str, name: str) -> str:
+    return f"lambda/{function_name}/{name}"

@@ -15,7 +15,7 @@ python = $(or $(PYTHON),$(find_python),$(error Python 3.12 or 3.11 is needed and
 
 environments = $(python) -m workbench.environments
 workbench = .venv/worker/bin/python -m workbench
-stack_environments = worker local-aws jobs
+stack_environments = worker local-aws jobs functions
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down status logs trigger test test-fast lint bench pictures lock environments clean

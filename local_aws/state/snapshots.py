@@ -30,7 +30,19 @@ CREATE TABLE IF NOT EXISTS snapshots (service TEXT PRIMARY KEY, moto TEXT NOT NU
 
 # What must never be forgotten. Objects of other services may be unfit for storing, which is logged.
 PROMISED = frozenset(
-    ("athena", "awslambda", "cloudformation", "cloudwatch", "dynamodb", "events", "glue", "iam", "logs", "sagemaker")
+    (
+        "athena",
+        "awslambda",
+        "cloudformation",
+        "cloudwatch",
+        "dynamodb",
+        "events",
+        "firehose",
+        "glue",
+        "iam",
+        "logs",
+        "sagemaker",
+    )
 )
 
 

@@ -1,0 +1,197 @@
+"""Joined rows: what was seen, what was played with which probability, and what it earned.
+
+A row that the policy's schema does not allow is refused: counted by reason, the first ones listed, and left
+out, so that one bad client does not stop the learning of all the others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .config import Config
+from .errors import InvalidObservation, NoRows
+from .examples import Arm, arm_ids
+
+COLUMNS = ("event_id", "action", "action_prob", "observation", "reward")
+OPTIONAL_COLUMNS = ("arms", "timestamp")
+LISTED = 100
+Encoded = TypeVar("Encoded")
+BATCH_ROWS = 10_000
+FUTURE_SECONDS = 3600.0  # a clock this far ahead is wrong
+
+
+@dataclass(frozen=True)
+class Row:
+    """One checked row. place: of the arm played, among the arms on offer."""
+
+    event_id: str
+    observation: Mapping[str, Any] | Sequence[Any]
+    arms: list[Arm] | None
+    place: int
+    probability: float
+    reward: float
+
+
+@dataclass
+class Refused:
+    """What was left out, and why."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    listed: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, event_id: str, error: InvalidObservation) -> None:
+        self.counts[error.reason] += 1
+        if len(self.listed) < LISTED:
+            self.listed.append({"event_id": event_id, "reason": error.reason, "detail": str(error)})
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} x {reason}" for reason, count in sorted(self.counts.items()))
+
+
+def read(
+    folder: Path,
+    config: Config,
+    refused: Refused,
+    encode: Callable[[Row], Encoded],
+    *,
+    now: float | None = None,
+) -> Iterator[Encoded]:
+    """`encode` of every usable row of the files below a folder, in the order of their paths.
+
+    What `encode` or the checks refuse (InvalidObservation) is added to `refused`. An event that comes twice
+    counts once; with another reward the second one is refused. Memory: about 150 bytes a row, for event ids.
+    Raises NoRows when there is no file, or one cannot be read; the message names it.
+    """
+    latest = (time.time() if now is None else now) + FUTURE_SECONDS
+    fixed = {str(arm): place for place, arm in enumerate(config.arms)} if config.arms else None
+    rewards: dict[str, float] = {}
+    for raw in _raw(folder):
+        try:
+            row = check(raw, config, fixed, latest)
+            known = rewards.get(row.event_id)
+            if known is None:
+                encoded = encode(row)
+            elif known == row.reward:
+                continue
+            else:
+                raise InvalidObservation("conflicting reward", f"{row.reward:g} after {known:g}")
+        except InvalidObservation as error:
+            refused.add(str(raw.get("event_id")), error)
+            continue
+        rewards[row.event_id] = row.reward
+        yield encoded
+
+
+def check(
+    raw: Mapping[str, Any], config: Config, fixed: Mapping[str, int] | None, latest: float = math.inf
+) -> Row:
+    """One joined row, checked but for its features. Raises InvalidObservation.
+
+    fixed: arm -> place when the arms are fixed. latest: epoch seconds beyond which a clock is wrong.
+    """
+    event_id = raw.get("event_id")
+    if not isinstance(event_id, str) or not event_id:
+        raise InvalidObservation("no event id", f"event_id is {event_id!r:.80}")
+    probability = _number(raw, "action_prob", "probability")
+    if not 0 < probability <= 1:
+        raise InvalidObservation("probability", f"action_prob is {probability:g}, not in (0, 1]")
+    reward = _number(raw, "reward", "reward")
+    low, high = config.reward_range
+    if not low <= reward <= high:
+        raise InvalidObservation("reward", f"{reward:g} is outside [{low:g}, {high:g}]")
+    if raw.get("timestamp") is not None:
+        timestamp = _number(raw, "timestamp", "clock skew")
+        if timestamp > latest:
+            raise InvalidObservation("clock skew", f"observed at {timestamp:.0f}, which is in the future")
+    observation, action = _json(raw, "observation"), str(raw.get("action"))
+    if fixed is not None:
+        arms, place = None, fixed.get(action)
+        offered = len(fixed)
+    else:
+        arms = _json(raw, "arms")
+        ids = [str(arm) for arm in arm_ids(config, arms)]
+        place, offered = ids.index(action) if action in ids else None, len(ids)
+    if place is None:
+        raise InvalidObservation("unknown arm", f"{action!r:.80} is not among the {offered} arms")
+    return Row(event_id, observation, arms, place, probability, reward)
+
+
+def _number(raw: Mapping[str, Any], key: str, reason: str) -> float:
+    value = raw.get(key)
+    try:
+        number = float(value)  # type: ignore[arg-type]  # None is a TypeError, answered below
+    except (TypeError, ValueError):
+        raise InvalidObservation(reason, f"{key} is {value!r:.80}, not a number") from None
+    if not math.isfinite(number):
+        raise InvalidObservation(reason, f"{key} is {number}")
+    return number
+
+
+def _json(raw: Mapping[str, Any], key: str) -> Any:
+    """The log keeps nested values as JSON text, which every SerDe can read as a string."""
+    value = raw.get(key)
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise InvalidObservation("unusable value", f"{key} is not JSON: {value!r:.80}") from None
+
+
+def _raw(folder: Path) -> Iterator[Mapping[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
+    if not files:
+        raise NoRows(f"there is no file in {folder}")
+    for file in files:
+        try:
+            yield from _from_file(file)
+        except (OSError, EOFError, pa.ArrowException, zlib.error) as error:
+            raise NoRows(f"{file} cannot be read: {error}") from None
+
+
+def _from_file(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Parquet, JSON lines or gzipped JSON lines, told apart by their first bytes: UNLOAD adds no suffix."""
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    if magic == b"PAR1":
+        parquet = pq.ParquetFile(file)
+        names = [name for name in (*COLUMNS, *OPTIONAL_COLUMNS) if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
+            columns = [batch.column(name).to_pylist() for name in batch.schema.names]
+            for values in zip(*columns, strict=True):
+                yield dict(zip(batch.schema.names, values, strict=True))
+        return
+    with (
+        gzip.open(file, "rt", encoding="utf-8")
+        if magic[:2] == b"\x1f\x8b"
+        else file.open(encoding="utf-8") as lines
+    ):
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _object(line, file, number)
+
+
+def _object(line: str, file: Path, number: int) -> Mapping[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise NoRows(f"{file}, line {number} is not JSON: {error}") from None
+    if not isinstance(content, Mapping):
+        raise NoRows(f"{file}, line {number} is not an object")
+    return content

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -92,6 +93,13 @@ def leave_conditional_bucket_statements() -> None:
         return kept.is_action_permitted(action, resource)
 
     s3_models.FakeBucket.get_permission = without_conditions
+
+
+def replace_notifications(on_event: Callable[..., None], on_configured: Callable[..., None]) -> None:
+    """What moto's S3 calls when something happens to an object, and when a bucket's notifications are set."""
+    notifications: Any = importlib.import_module("moto.s3.notifications")
+    notifications.send_event = on_event
+    notifications.send_test_event = on_configured
 
 
 def refuse_resource_type(*types: str) -> None:
@@ -190,15 +198,6 @@ def backend_reference(backend: BaseBackend) -> tuple[str, ...] | None:
             if candidate is backend:
                 return ("backend", service, account, region)
     return None
-
-
-def buckets_notify() -> bool:
-    """Whether a bucket tells other services (queues, topics, buses) of its objects."""
-    return any(
-        bucket.notification_configuration is not None
-        for _, _, backend in backend_dict_of("s3").iter_backends()
-        for bucket in backend.buckets.values()
-    )
 
 
 def bucket_reference(obj: Any) -> tuple[str, ...] | None:

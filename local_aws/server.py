@@ -100,7 +100,7 @@ class Application:
         with self._state.lock(service) if (service, operation) not in WAITS else contextlib.nullcontext():
             body = app(environ, hold)
             if not _only_reads(operation, environ["REQUEST_METHOD"]):
-                if service in REACHES_FURTHER or (service == "s3" and moto_hooks.buckets_notify()):
+                if service in REACHES_FURTHER:
                     self._state.commit_all()
                 else:
                     self._state.commit(service)

@@ -15,7 +15,18 @@ from collections.abc import Callable
 from local_aws.context import Context
 from local_aws.state import Snapshots
 
-PACKAGES = ("logs", "delivery", "events", "cloudwatch", "glue", "athena", "sagemaker", "firehose", "lambda_")
+PACKAGES = (
+    "logs",
+    "delivery",
+    "events",
+    "notifications",
+    "cloudwatch",
+    "glue",
+    "athena",
+    "sagemaker",
+    "firehose",
+    "lambda_",
+)
 # Installed when first needed: moto's imports for them would make up half of every start.
 LATE = ("cloudformation",)
 

@@ -16,6 +16,7 @@ from moto.s3.cloud_formation import cfn_to_api_encryption
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
+from local_aws.services import notifications
 from local_aws.services.cloudformation.resource import NamedResource, Properties
 
 
@@ -67,6 +68,9 @@ APPLY: dict[str, Callable[[S3Backend, str, Any], None]] = {
     ),
     "LifecycleConfiguration": lambda s3, name, value: s3.put_bucket_lifecycle_configuration(
         name, [_lifecycle(rule) for rule in value["Rules"]]
+    ),
+    "NotificationConfiguration": lambda s3, name, value: s3.put_bucket_notification_configuration(
+        name, notifications.from_template(value)
     ),
     "Tags": lambda s3, name, value: s3.put_bucket_tagging(name, {tag["Key"]: tag["Value"] for tag in value}),
 }

@@ -6,6 +6,7 @@ from moto.s3 import models
 from moto.s3.models import s3_backends
 
 from local_aws import moto_hooks
+from local_aws.services import notifications
 from local_aws.services.s3.backend import DurableS3Backend, DurableS3Response
 from local_aws.services.s3.journal import SCHEMA, Journal
 from local_aws.services.s3.keys import BlobKey, BlobUpload
@@ -25,7 +26,16 @@ def prepare(account: str, database: Database, blobs: Blobs, state: Snapshots) ->
     s3_backends.bucket_accounts.clear()
     backend = s3_backends[account]["aws"]
     DurableS3Backend.journal.restore(backend)
-    state.register("s3", lambda: DurableS3Backend.journal.commit(backend))
+
+    def commit() -> None:
+        try:
+            DurableS3Backend.journal.commit(backend)
+        except BaseException:
+            notifications.forget()
+            raise
+        notifications.tell()
+
+    state.register("s3", commit)
     return BackendObjects(account, blobs, state)
 
 

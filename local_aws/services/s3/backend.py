@@ -10,6 +10,7 @@ from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart,
 from moto.s3.responses import S3Response
 
 from local_aws import aws_errors
+from local_aws.services import notifications
 from local_aws.services.s3.body import ENVIRON_KEY, Body
 from local_aws.services.s3.journal import Journal
 from local_aws.services.s3.keys import BlobKey, Reference
@@ -111,6 +112,34 @@ class DurableS3Backend(S3Backend):
         assert isinstance(src_key, BlobKey)
         super().copy_object(src_key.by_reference(), *args, **kwargs)
 
+    def delete_object(
+        self, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
+    ) -> tuple[bool, dict[str, Any]]:
+        """As moto, and S3's notifications are told of every version that goes and every marker that comes."""
+        bucket = self.get_bucket(bucket_name)
+        versions = [
+            key
+            for key in bucket.keys.getlist(key_name, [])
+            if version_id is None or str(key.version_id) == str(version_id)
+        ]
+        done, answer = super().delete_object(bucket_name, key_name, version_id, bypass)
+        marker = bucket.is_versioned and version_id is None
+        gone = [bucket.keys[key_name]] if marker and done else versions[-1:]
+        for key in gone if done else []:
+            notifications.object_deleted(self.account_id, bucket, key, marker)
+        return done, answer
+
+    def put_bucket_notification_configuration(
+        self, bucket_name: str, notification_config: dict[str, Any]
+    ) -> None:
+        if notification_config:
+            notifications.check(
+                self.account_id,
+                self.get_bucket(bucket_name).region_name,
+                notifications.configuration(notification_config),
+            )
+        super().put_bucket_notification_configuration(bucket_name, notification_config)
+
     def _upload(self, bucket_name: str, multipart_id: str) -> FakeMultipart:
         try:
             return self.get_bucket(bucket_name).multiparts[multipart_id]
@@ -138,6 +167,16 @@ class DurableS3Response(S3Response):
 
     def bucket_response(self, request: Any, full_url: str, headers: Any) -> Any:
         return self._named(super().bucket_response, request, full_url, headers)
+
+    def get_bucket_notification(self) -> Any:
+        """With EventBridgeConfiguration, which moto keeps and does not show."""
+        answer = super().get_bucket_notification()
+        configured = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if configured is None or configured.event_bridge is None:
+            return answer
+        status, headers, body = answer
+        mark = "</NotificationConfiguration>"
+        return status, headers, body.replace(mark, f"<EventBridgeConfiguration/>{mark}")
 
     def get_object(self) -> Any:
         self._gives_object = True

@@ -152,7 +152,8 @@ def started(argv: list[str], env: dict[str, str], port: int, ready: str, path: s
                     if answer.status == 200 and b"Loading" not in answer.read():
                         break
             except OSError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
             if process.poll() is not None:
                 raise RuntimeError(f"{' '.join(argv)} ended with code {process.returncode}")
         yield Server(port, path, psutil.Process(process.pid))

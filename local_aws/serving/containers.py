@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 240.0  # AWS: a container must answer /ping within four minutes
-PING_SECONDS = 2.0
-INVOCATION_SECONDS = 60.0
+PING = aiohttp.ClientTimeout(total=2)
+INVOCATION = aiohttp.ClientTimeout(total=60)
 STOP_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 LAST_BYTES = 64 * 1024  # of the log, in which the reason of a failed start is looked for
@@ -46,7 +46,7 @@ class Container:
         self.restarts = 0
         self.answers_pings = False
         self._process: asyncio.subprocess.Process | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._client: aiohttp.ClientSession | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -61,19 +61,15 @@ class Container:
 
     async def post(
         self, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, httpx.Headers, bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """(status, headers, body) of the model's answer; 503 when it does not answer."""
         if self._client is None:
-            return 503, httpx.Headers(), b"The model's process is not running."
+            return 503, {}, b"The model's process is not running."
         try:
-            answer = await self._client.post(path, content=body, headers=dict(headers))
-        except httpx.HTTPError as error:
-            return (
-                503,
-                httpx.Headers(),
-                f"The model's process did not answer: {type(error).__name__}.".encode(),
-            )
-        return answer.status_code, answer.headers, answer.content
+            async with self._client.post(path, data=body, headers=headers, timeout=INVOCATION) as answer:
+                return answer.status, answer.headers, await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return 503, {}, f"The model's process did not answer: {type(error).__name__}.".encode()
 
     async def stop(self) -> None:
         """SIGTERM, thirty seconds, SIGKILL. What it wrote stays."""
@@ -107,8 +103,12 @@ class Container:
                 stderr=output,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
-        self._client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", timeout=INVOCATION_SECONDS, trust_env=False
+        # No limit on connections: the data plane has counted its requests before they come here.
+        self._client = aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}",
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            auto_decompress=False,
+            skip_auto_headers=("Content-Type", "Accept-Encoding", "User-Agent"),
         )
         try:
             await asyncio.wait_for(self._until_ready(), READY_SECONDS)
@@ -126,10 +126,10 @@ class Container:
                     f"The model's process ended with code {self._process.returncode} before it answered "
                     f"/ping: {self._last_line()}"
                 )
-            with suppress(httpx.HTTPError):
-                answer = await self._client.get("/ping", timeout=PING_SECONDS)
-                if answer.status_code == 200:
-                    return
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with self._client.get("/ping", timeout=PING) as answer:
+                    if answer.status == 200:
+                        return
             await asyncio.sleep(0.1)
 
     async def _watch(self) -> None:
@@ -153,7 +153,7 @@ class Container:
         process, client = self._process, self._client
         self._client = None
         if client is not None:
-            await client.aclose()
+            await client.close()
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)

@@ -104,9 +104,12 @@ class OwnProcesses:
         raise failed
 
     async def invoke(self, request: Request) -> Answer:
-        headers = {"Content-Type": request.content_type, "Accept": request.accept}
-        if request.custom_attributes:
-            headers["X-Amzn-SageMaker-Custom-Attributes"] = request.custom_attributes
+        given = {
+            "Content-Type": request.content_type,
+            "Accept": request.accept,
+            "X-Amzn-SageMaker-Custom-Attributes": request.custom_attributes,
+        }
+        headers = {name: value for name, value in given.items() if value}
         worker = self._pick()
         self._in_flight[worker] += 1
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,8 +70,8 @@ def build(
         log.info("image %s runs what %s says", name, images)
     moto_hooks.make_fit_for_a_long_life()
     blobs = Blobs(data_dir / "objects")
-    database = Database(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
-    events = Database(data_dir / "logs.sqlite", log_events.SCHEMA)
+    database = _open(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
+    events = _open(data_dir / "logs.sqlite", log_events.SCHEMA)
     state = Snapshots(database)
     objects = s3.prepare(ACCOUNT, database, blobs, state)
     sink = logs.prepare(log_events.LogEvents(events), ACCOUNT, region, state)
@@ -97,5 +98,15 @@ def build(
     try:
         application.before_first_request = services.install(context, state)
     except UnreadableState as error:
+        server.stop()  # its threads would keep the process alive, doing nothing
         raise CannotStart(str(error)) from error
     return LocalAws(context, [database, events], server)
+
+
+def _open(path: Path, schema: str) -> Database:
+    try:
+        return Database(path, schema)
+    except sqlite3.DatabaseError as error:
+        raise CannotStart(
+            f"{path} cannot be read: {error}. Name another --data-dir, or remove this one."
+        ) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -17,6 +19,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from local_aws.pytest_plugin import ROOT
+from local_aws.state import snapshots
 
 PYTHON = str(ROOT / ".venv/local-aws/bin/python")
 
@@ -26,6 +29,12 @@ def serve(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def test_a_taken_port_is_named(local_aws: Any, tmp_path: Path) -> None:
     done = serve(tmp_path / "data", local_aws.port)
     assert done.returncode == 1
@@ -33,6 +42,22 @@ def test_a_taken_port_is_named(local_aws: Any, tmp_path: Path) -> None:
         f"port {local_aws.port} is taken by another program; choose another one with --port"
     )
     assert "Traceback" not in done.stderr
+
+
+def test_state_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    """In one sentence, and with the process: a server that hangs would be waited for."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as database:
+        database.executescript(snapshots.SCHEMA)
+        database.execute("INSERT INTO snapshots VALUES ('glue', '4.0', ?)", (b"\x80\x04cut off",))
+        database.commit()
+    done = serve(tmp_path, free_port())
+    assert done.returncode == 1
+    assert "the stored state of glue, written with moto 4.0, cannot be read" in done.stderr
+
+    (tmp_path / "state.sqlite").write_bytes(b"not a database" * 1000)
+    done = serve(tmp_path, free_port())
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path}/state.sqlite cannot be read: file is not a database")
 
 
 def test_a_data_directory_serves_one_server(local_aws: Any) -> None:

@@ -11,6 +11,7 @@ it publishes whole objects under fixed keys. So `resume` only has to attach to w
 
 from __future__ import annotations
 
+import copy
 import logging
 import shutil
 import signal
@@ -50,7 +51,8 @@ class Kind:
     name: as in the ARN, "training-job". started, ended: the members that hold these times.
     prepare(service, record, base): lay out the job's folder, return the command. Raises BadInput,
     UnknownImage. finish(service, record, base, exit): publish what the job wrote, say how it ended.
-    grace_seconds: between SIGTERM and SIGKILL of a stop.
+    companion(service, record, base): what works beside the process in a thread until the event it is given is
+    set; None for nothing. grace_seconds: between SIGTERM and SIGKILL of a stop.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Kind:
     prepare: Callable[[Service, Record, Path], Command]
     finish: Callable[[Service, Record, Path, Exit], Outcome]
     on_line: Callable[[Service, Record], Callable[[str], None]] | None = None
+    companion: Callable[[Service, Record, Path], Callable[[threading.Event], None] | None] | None = None
     grace_seconds: float = 30
     max_runtime_seconds: int = 86400
 
@@ -118,7 +121,9 @@ def resume(service: Service, kind: Kind) -> None:
     for name, record in service.records(kind.name).items():
         if record[kind.status] in ACTIVE:
             service.context.supervisor.attach(
-                _job_id(service, kind, name), _on_exit(service, kind, name), _on_line(service, kind, record)
+                _job_id(service, kind, name),
+                _accompanied(service, kind, record),
+                _on_line(service, kind, record),
             )
 
 
@@ -248,7 +253,8 @@ def _start(service: Service, kind: Kind, name: str, job: Job) -> bool:
         now = service.now()
         record[kind.started] = now
         transition(record, "Training", "Training image download completed. Training in progress.", now)
-        service.context.supervisor.start(job, _on_exit(service, kind, name), _on_line(service, kind, record))
+        on_exit = _accompanied(service, kind, record)
+        service.context.supervisor.start(job, on_exit, _on_line(service, kind, record))
         service.commit()
     return True
 
@@ -261,6 +267,26 @@ def _on_exit(service: Service, kind: Kind, name: str) -> Callable[[Exit], None]:
     """Runs on the supervisor's thread for this job, which keeps the job's end until this has returned: a
     server that is killed while it publishes hears of the same end again and publishes the same."""
     return lambda exit: _finish(service, kind, name, exit)
+
+
+def _accompanied(service: Service, kind: Kind, record: Record) -> Callable[[Exit], None]:
+    """Start the job's companion, if it has one, and return what is to be called when the job ends."""
+    name = record[NAME_KEYS[kind.name]]
+    on_exit = _on_exit(service, kind, name)
+    base = folder(service, kind, name) / "ml"
+    companion = kind.companion(service, copy.deepcopy(record), base) if kind.companion else None
+    if companion is None:
+        return on_exit
+    ended = threading.Event()
+    thread = threading.Thread(target=companion, args=(ended,), name=f"beside {name}", daemon=True)
+    thread.start()
+
+    def after(exit: Exit) -> None:
+        ended.set()
+        thread.join()
+        on_exit(exit)
+
+    return after
 
 
 def _finish(service: Service, kind: Kind, name: str, exit: Exit) -> None:

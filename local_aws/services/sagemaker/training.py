@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from local_aws.images import registry
 from local_aws.processes import Exit
 
-from . import errors, inputs, jobs, metrics
+from . import checkpoints, errors, inputs, jobs, metrics
 from .backend import Record, Service
 from .jobs import Outcome
 
@@ -39,7 +40,8 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     errors.refuse(algorithm, "AlgorithmName")
     _check_algorithm(service, request)
     resources = request["ResourceConfig"]
-    errors.refuse(resources, "InstanceGroups", "TrainingPlanArn")
+    errors.refuse(resources, "InstanceGroups", "TrainingPlanArn", "KeepAlivePeriodInSeconds")
+    _check_spot(request)
     jobs.check_instances(resources.get("InstanceCount"), resources.get("InstanceType"), "training job")
     for channel in request.get("InputDataConfig", ()):
         _check_channel(service, channel, request["RoleArn"])
@@ -85,6 +87,20 @@ def _check_algorithm(service: Service, request: dict[str, Any]) -> None:
         )
     except registry.UnknownImage as error:
         raise errors.validation(str(error)) from error
+
+
+def _check_spot(request: dict[str, Any]) -> None:
+    """Capacity is never taken away here; the fields are checked as AWS checks them."""
+    condition = request["StoppingCondition"]
+    longest = condition.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if longest is not None:
+            raise errors.validation("MaxWaitTimeInSeconds can only be given with EnableManagedSpotTraining.")
+    elif longest is None or longest < condition.get("MaxRuntimeInSeconds", TRAINING.max_runtime_seconds):
+        raise errors.validation(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
+            "MaxRuntimeInSeconds."
+        )
 
 
 def _is_built_in(request: dict[str, Any]) -> bool:
@@ -139,12 +155,10 @@ def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
     _write(config / "hyperparameters.json", record.get("HyperParameters", {}))
     _write(config / "inputdataconfig.json", channels)
     _write(config / "resourceconfig.json", _resource_config(record))
-    checkpoints = record.get("CheckpointConfig")
-    if checkpoints:
-        local = checkpoints.get("LocalPath", "/opt/ml/checkpoints")
-        restored = Path(registry.rebase(local, base))
-        _write(config / "checkpointconfig.json", {**checkpoints, "LocalPath": str(restored)})
-        _restore_checkpoints(service, checkpoints["S3Uri"], restored)
+    if record.get("CheckpointConfig"):
+        local = str(checkpoints.local_path(record, base))
+        _write(config / "checkpointconfig.json", {**record["CheckpointConfig"], "LocalPath": local})
+        checkpoints.restore(service, record, base)
     algorithm = record["AlgorithmSpecification"]
     return registry.resolve(
         algorithm["TrainingImage"],
@@ -175,23 +189,15 @@ def _resource_config(record: Record) -> dict[str, Any]:
     }
 
 
-def _restore_checkpoints(service: Service, uri: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    bucket, prefix = inputs.split_uri(uri)
-    if next(iter(service.context.objects.list(bucket, prefix)), None) is not None:
-        inputs.download(service, inputs.Source(uri.rstrip("/") + "/"), folder)
-
-
 def _finish(service: Service, record: Record, base: Path, exit: Exit) -> Outcome:
     """Publish what there is, then say how it ended. A failed job's model is not published: it is none."""
     members = {"FinalMetricDataList": metrics.final(service, record), **_times(service, record)}
+    if record.get("CheckpointConfig"):
+        checkpoints.publish_all(service, record, base)
     if exit.reason == "lost":
         return jobs.ended_badly(exit)
     output = record["OutputDataConfig"]
     target = inputs.join_uri(output["S3OutputPath"], record["TrainingJobName"], "output")
-    if record.get("CheckpointConfig"):
-        config = json.loads((base / "input" / "config" / "checkpointconfig.json").read_text())
-        jobs.upload_folder(service, Path(config["LocalPath"]), config["S3Uri"])
     if any((base / "output" / "data").iterdir()):
         jobs.upload_archive(
             service, base / "output" / "data", base / "output.tar.gz", f"{target}/output.tar.gz"
@@ -230,6 +236,12 @@ def _times(service: Service, record: Record) -> dict[str, Any]:
     return {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
 
 
+def _companion(service: Service, record: Record, base: Path) -> Callable[[threading.Event], None] | None:
+    if not record.get("CheckpointConfig"):
+        return None
+    return lambda ended: checkpoints.follow(service, record, base, ended)
+
+
 def _on_line(service: Service, record: Record) -> Callable[[str], None]:
     return metrics.Reader(service, record).feed
 
@@ -247,5 +259,6 @@ TRAINING = jobs.Kind(
     prepare=_prepare,
     finish=_finish,
     on_line=_on_line,
+    companion=_companion,
     grace_seconds=120,
 )

@@ -1,0 +1,153 @@
+"""Training with the user's own script on the framework images: source, requirements, checkpoints, spot."""
+
+import io
+import json
+import tarfile
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+FITS = """
+import argparse, json, os
+from sklearn.linear_model import LinearRegression
+import rows
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--intercept", type=lambda text: text == "True")
+model = LinearRegression(fit_intercept=parser.parse_args().intercept)
+features, labels = rows.read(os.environ["SM_CHANNEL_TRAIN"])
+model.fit(features, labels)
+print(f"r2={model.score(features, labels):.6f};")
+with open(os.path.join(os.environ["SM_MODEL_DIR"], "model.json"), "w") as file:
+    json.dump({"slope": list(model.coef_), "intercept": model.intercept_}, file)
+"""
+ROWS = """
+import pathlib
+import numpy
+
+def read(folder):
+    table = numpy.vstack([numpy.loadtxt(file, delimiter=",") for file in pathlib.Path(folder).iterdir()])
+    return table[:, 1:], table[:, 0]
+"""
+COUNTS = """
+import os, pathlib, time
+folder = pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"]) / "checkpoints"
+begin = max([int(path.name) for path in folder.iterdir()] or [0])
+(folder / str(begin + 1)).write_text("state")
+print(f"from={begin};", flush=True)
+while begin == 0:
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def request_for(s3, bucket, cases, name):
+    """A training request as the SDK's framework estimators write it: every hyperparameter is JSON."""
+
+    def make(program, files, hyperparameters=None, **more):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            for path, text in files.items():
+                info = tarfile.TarInfo(path)
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+        s3.put_object(Bucket=bucket, Key=f"{name}/sourcedir.tar.gz", Body=data.getvalue())
+        given = {
+            "sagemaker_program": program,
+            "sagemaker_submit_directory": f"s3://{bucket}/{name}/sourcedir.tar.gz",
+            **(hyperparameters or {}),
+        }
+        return {
+            "TrainingJobName": name,
+            "RoleArn": cases.role,
+            "AlgorithmSpecification": {
+                "TrainingImage": SKLEARN,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [
+                    {"Name": "r2", "Regex": "r2=([0-9.]+);"},
+                    {"Name": "from", "Regex": "from=([0-9]+);"},
+                ],
+            },
+            "HyperParameters": {key: json.dumps(value) for key, value in given.items()},
+            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/{name}/out"},
+            "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+            **more,
+        }
+
+    return make
+
+
+def test_a_source_folder_with_its_requirements_trains(sm, s3, bucket, request_for, cases, name):
+    s3.put_object(Bucket=bucket, Key=f"{name}/train/rows.csv", Body=b"3,1\n5,2\n7,3\n")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{name}/train"}
+    files = {"fit.py": FITS, "rows.py": ROWS, "requirements.txt": "scikit-learn\nnumpy>=1\n"}
+    sm.create_training_job(
+        **request_for("fit.py", files, {"intercept": True}),
+        InputDataConfig=[{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
+        Tags=[{"Key": "team", "Value": "churn"}],
+    )
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("r2", 1.0)]
+    model = s3.get_object(Bucket=bucket, Key=f"{name}/out/{name}/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+        learned = json.load(archive.extractfile("model.json"))
+    assert learned == {"slope": [pytest.approx(2)], "intercept": pytest.approx(1)}
+    assert sm.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "team", "Value": "churn"}]
+
+
+def test_a_requirement_that_cannot_be_had_fails_the_job_naming_it(sm, request_for, cases, name):
+    files = {"fit.py": "", "requirements.txt": "--no-index\nno-such-package-at-all==9\n"}
+    sm.create_training_job(**request_for("fit.py", files))
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "InstallRequirementsError" in job["FailureReason"]
+    assert "no-such-package-at-all==9 could not be installed" in job["FailureReason"]
+
+
+def test_checkpoints_are_published_while_the_job_runs_and_restored_for_the_next(
+    sm, s3, bucket, request_for, cases, name
+):
+    where = {"CheckpointConfig": {"S3Uri": f"s3://{bucket}/{name}/checkpoints"}}
+    request = request_for("count.py", {"count.py": COUNTS}, **where)
+    sm.create_training_job(**request)
+    deadline = time.monotonic() + 60
+    while not s3.list_objects_v2(Bucket=bucket, Prefix=f"{name}/checkpoints/").get("Contents"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert sm.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
+    sm.stop_training_job(TrainingJobName=name)
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Stopped"
+
+    sm.create_training_job(**{**request, "TrainingJobName": f"{name}-2"})
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=f"{name}-2")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert [m["Value"] for m in job["FinalMetricDataList"]] == [1.0]
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=f"{name}/checkpoints/")["Contents"]]
+    assert keys == [f"{name}/checkpoints/1", f"{name}/checkpoints/2"]
+
+
+def test_spot_fields_are_checked_and_kept(sm, request_for, cases, name):
+    request = request_for("a.py", {"a.py": "pass"}, EnableManagedSpotTraining=True)
+    with pytest.raises(ClientError, match="Invalid MaxWaitTimeInSeconds"):
+        sm.create_training_job(**request)
+    request["StoppingCondition"]["MaxWaitTimeInSeconds"] = 240
+    sm.create_training_job(**request)
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["EnableManagedSpotTraining"] is True
+    assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] == 240
+    assert 1 <= job["BillableTimeInSeconds"] <= job["TrainingTimeInSeconds"]
+    del request["EnableManagedSpotTraining"]
+    with pytest.raises(ClientError, match="MaxWaitTimeInSeconds can only be given with"):
+        sm.create_training_job(**request)
+
+
+def test_a_warm_pool_is_refused_by_name(sm, request_for, name):
+    request = request_for("a.py", {"a.py": "pass"})
+    request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = 600
+    with pytest.raises(ClientError, match="The parameter KeepAlivePeriodInSeconds is not supported"):
+        sm.create_training_job(**request)

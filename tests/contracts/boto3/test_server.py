@@ -54,10 +54,12 @@ def test_state_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "the stored state of glue, written with moto 4.0, cannot be read" in done.stderr
 
-    (tmp_path / "state.sqlite").write_bytes(b"not a database" * 1000)
-    done = serve(tmp_path, free_port())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "state.sqlite").write_bytes(b"not a database" * 1000)
+    done = serve(other, free_port())
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{tmp_path}/state.sqlite cannot be read: file is not a database")
+    assert done.stderr.startswith(f"{other}/state.sqlite cannot be read: file is not a database")
 
 
 def test_a_data_directory_serves_one_server(local_aws: Any) -> None:

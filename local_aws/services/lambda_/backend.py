@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from moto.awslambda import models
-from moto.awslambda.exceptions import ConflictException
 from moto.sqs.models import sqs_backends
 
-from local_aws.services.lambda_.errors import InvalidParameterValueException, Unsupported
+from local_aws.services.lambda_.errors import InvalidParameterValueException, ResourceConflict, Unsupported
 from local_aws.services.lambda_.records import (
     DESTINATIONS,
     POWERTOOLS_LAYER,
@@ -97,7 +96,7 @@ class LambdaBackend(models.LambdaBackend):
         function = self.get_function(spec["FunctionName"])
         for mapping in self._event_source_mappings.values():
             if (mapping.event_source_arn, mapping.function_arn) == (source, function.function_arn):
-                raise ConflictException(
+                raise ResourceConflict(
                     f"The event source arn ({source}) and function ({function.function_name}) provided "
                     "mapping already exists. Please update or delete the existing mapping with UUID "
                     f"{mapping.uuid}"
@@ -132,7 +131,7 @@ class LambdaBackend(models.LambdaBackend):
         function = self.get_function(function_name, qualifier)
         sid = json.loads(raw).get("StatementId")
         if any(statement.get("Sid") == sid for statement in function.policy.statements):
-            raise ConflictException(
+            raise ResourceConflict(
                 f"The statement id ({sid}) provided already exists. Please provide a new statement id, or "
                 "remove the existing statement."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
 from moto.awslambda.exceptions import UnknownFunctionException as NoSuchFunction
@@ -13,6 +12,7 @@ __all__ = [
     "InvalidRequestContent",
     "NoSuchFunction",
     "RequestTooLarge",
+    "ResourceConflict",
     "ServiceFailure",
     "TooManyRequests",
     "Unsupported",
@@ -26,10 +26,21 @@ class TooManyRequests(LambdaClientError):
 
     def __init__(self, reason: str) -> None:
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
-        self.reason = reason
+        self.description = json.dumps(
+            {
+                "__type": "TooManyRequestsException",
+                "Reason": reason,
+                "Type": "User",
+                "message": "Rate Exceeded.",
+            }
+        )
 
-    def get_body(self, *args: Any, **kwargs: Any) -> str:  # noqa: ARG002  # the signature of JsonRESTError
-        return json.dumps({"Reason": self.reason, "Type": "User", "message": self.message})
+
+class ResourceConflict(LambdaClientError):
+    code = 409
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ResourceConflictException", message)
 
 
 class InvalidRequestContent(LambdaClientError):

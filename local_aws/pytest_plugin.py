@@ -7,7 +7,9 @@ name other interpreters.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -134,6 +136,9 @@ def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ports that the system gives to outgoing connections, which could take it before we do."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(20_000, 32_000)  # noqa: S311 - not for secrets
+            probe.bind(("127.0.0.1", port))
+            return port

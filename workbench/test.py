@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,9 +17,10 @@ from workbench import environments
 
 ROOT = Path(__file__).resolve().parent.parent
 # The directory decides the interpreter: what runs on a worker is tested on a worker, what runs in a job in a
-# job. In the order of the quickest news; the whole pipeline comes last, and end_to_end runs `browser` on its
-# own stack, in the set of that name.
+# job. The whole pipeline takes longest and starts first; it runs `browser` on its own stack, in the set of that
+# name. The others follow beside it, in the order of the quickest news.
 DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("worker", ("end_to_end",)),
     ("worker", ("unit/config", "unit/mlops", "unit/workbench", "dags")),
     ("local-aws", ("unit/local_aws",)),
     ("jobs", ("unit/glue_scripts", "unit/sagemaker_scripts", "unit/clients", "unit/images", "unit/serving")),
@@ -26,9 +28,10 @@ DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("jobs", ("contracts/jobs",)),
     ("sdk", ("contracts/sdk",)),
     ("sdk2", ("contracts/sdk2",)),
-    ("worker", ("contracts/provider", "end_to_end")),
+    ("worker", ("contracts/provider",)),
 )
 SLOW = ("contracts/", "end_to_end")
+LANES = 2  # much of a test's time is waiting; more lanes would starve what is waited for
 NOTHING_COLLECTED = 5
 
 
@@ -57,31 +60,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started = time.monotonic()
     total, broken = Counts(), []
-    for name, directories in DIRECTORIES:
-        wanted = [d for d in directories if not (options.fast and d.startswith(SLOW))]
-        present = [f"tests/{d}" for d in wanted if any((ROOT / "tests" / d).rglob("test_*.py"))]
-        if not present or (options.sets and name not in options.sets):
-            continue
-        print(f"\n== {name}: {' '.join(present)}", flush=True)
-        code, counts = run_set(name, present, fast=options.fast)
-        total.add(counts)
-        if code not in (0, NOTHING_COLLECTED):
-            died = f", pytest ended with {code}" if code != 1 else ""
-            broken.append(f"{name} ({' '.join(present)}{died})")
+    runs: dict[Future[tuple[int, Counts, str]], str] = {}
+    with ThreadPoolExecutor(LANES) as lanes:
+        for name, directories in DIRECTORIES:
+            wanted = [d for d in directories if not (options.fast and d.startswith(SLOW))]
+            present = [f"tests/{d}" for d in wanted if any((ROOT / "tests" / d).rglob("test_*.py"))]
+            if present and (not options.sets or name in options.sets):
+                title = f"{name}: {' '.join(present)}"
+                runs[lanes.submit(run_set, name, present, fast=options.fast)] = title
+        try:
+            for run in as_completed(runs):
+                code, counts, output = run.result()
+                print(f"\n== {runs[run]}\n{output}", end="", flush=True)
+                total.add(counts)
+                if code not in (0, NOTHING_COLLECTED):
+                    died = f" (pytest ended with {code})" if code != 1 else ""
+                    broken.append(f"{runs[run]}{died}")
+        except KeyboardInterrupt:
+            lanes.shutdown(cancel_futures=True)  # the terminal has told those that run
+            raise SystemExit(130) from None
     print(f"\n{total} in {time.monotonic() - started:.0f} s", flush=True)
     if broken:
         print(f"failed in: {'; '.join(broken)}", flush=True)
     return 1 if broken or total.failed else 0
 
 
-def run_set(name: str, directories: Sequence[str], *, fast: bool = False) -> tuple[int, Counts]:
-    """Run pytest on directories with the interpreter of a set; returns its exit code and what it counted."""
+def run_set(name: str, directories: Sequence[str], *, fast: bool = False) -> tuple[int, Counts, str]:
+    """Run pytest on directories with the interpreter of a set: its exit code, its counts, what it printed."""
+    print(f"-- started {name}: {' '.join(directories)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(environments.require(name)), "-m", "pytest", "-q", f"--junitxml={report}"]
         command += ["-m", "not slow"] if fast else []
-        code = subprocess.call([*command, *directories], cwd=ROOT)
-        return code, read_report(report)
+        done = subprocess.run(
+            [*command, *directories],
+            check=False,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        return done.returncode, read_report(report), done.stdout
 
 
 def read_report(report: Path) -> Counts:

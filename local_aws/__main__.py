@@ -20,6 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local_aws.airflow import Airflow
+
 app = typer.Typer(
     help="The AWS API on this machine: no account, no Docker, and the calls that compute really compute.",
     no_args_is_help=True,
@@ -43,6 +45,23 @@ Images = Annotated[
     Path | None,
     typer.Option(help="TOML table of your own images: name -> commands.", envvar="LOCAL_AWS_IMAGES"),
 ]
+AirflowUrl = Annotated[
+    str | None, typer.Option(help="Airflow behind MWAA's environments.", envvar="LOCAL_AWS_AIRFLOW_URL")
+]
+AirflowUser = Annotated[
+    str, typer.Option(help="Who MWAA's calls log in as.", envvar="LOCAL_AWS_AIRFLOW_USER")
+]
+AirflowPasswordFile = Annotated[
+    Path | None,
+    typer.Option(help="JSON file {user: password}.", envvar="LOCAL_AWS_AIRFLOW_PASSWORD_FILE"),
+]
+AirflowDags = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that this Airflow reads: DAGs of MWAA's environments are published there.",
+        envvar="LOCAL_AWS_AIRFLOW_DAGS",
+    ),
+]
 
 DEFAULT_PORT = 14566
 DEFAULT_RUNTIME_PORT = 14567
@@ -57,6 +76,10 @@ def serve(
     region: Region = DEFAULT_REGION,
     jobs_python: JobsPython = Path(".venv/jobs/bin/python"),
     images: Images = None,
+    airflow_url: AirflowUrl = None,
+    airflow_user: AirflowUser = "admin",
+    airflow_password_file: AirflowPasswordFile = None,
+    airflow_dags: AirflowDags = None,
 ) -> None:
     """Run local AWS until Ctrl-C or SIGTERM. State stays in the data directory."""
     began = time.monotonic()
@@ -67,9 +90,10 @@ def serve(
 
     from local_aws import application  # moto takes a second to import: after the cheap refusals
 
+    airflow = Airflow(airflow_url, airflow_user, airflow_password_file, airflow_dags) if airflow_url else None
     try:
         python = _interpreter(jobs_python)
-        local = application.build(data_dir, region, port, runtime_port, python, images)
+        local = application.build(data_dir, region, port, runtime_port, python, images, airflow)
     except application.CannotStart as error:
         _exit(str(error))
     stop = threading.Event()

@@ -12,6 +12,7 @@ from pathlib import Path
 import cheroot.wsgi
 
 from local_aws import moto_hooks, services
+from local_aws.airflow import Airflow
 from local_aws.context import Context
 from local_aws.environment import client_environment
 from local_aws.images import registry
@@ -56,8 +57,10 @@ def build(
     runtime_port: int,
     jobs_python: Path,
     images: Path | None = None,
+    airflow: Airflow | None = None,
 ) -> LocalAws:
-    """Everything, ready to start. images: the table of the user's own. Raises CannotStart."""
+    """Everything, ready to start. images: the table of the user's own. airflow: behind MWAA's environments.
+    Raises CannotStart."""
     if not jobs_python.exists():
         raise CannotStart(
             f"there is no {jobs_python}, the interpreter that jobs run in; name it by --jobs-python"
@@ -89,6 +92,7 @@ def build(
         state=state,
         logs=sink,
         clock=lambda: datetime.now(UTC),
+        airflow=airflow,
     )
     try:
         application = Application(context, state, blobs)

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import BinaryIO, Protocol
 
+from local_aws.airflow import Airflow
 from local_aws.environment import client_environment
 from local_aws.processes import Supervisor
 
@@ -103,6 +104,13 @@ class State(Protocol):
         service: moto's backend name, e.g. "glue", "sagemaker", "athena".
         """
 
+    def register(self, service: str, commit: Callable[[], None]) -> None:
+        """This service keeps a store of its own; `commit` makes it durable, in place of the snapshot."""
+
+    def snapshot(self, service: str) -> None:
+        """Store the service's backends whole, where they have changed; for a `commit` that keeps only a part
+        in a store of its own."""
+
 
 class LogSink(Protocol):
     def append(self, group: str, stream: str, lines: Iterable[tuple[int, str]]) -> None:
@@ -127,6 +135,7 @@ class Context:
     state: State
     logs: LogSink
     clock: Callable[[], datetime]
+    airflow: Airflow | None = None  # behind MWAA's environments
 
     @property
     def endpoint_url(self) -> str:

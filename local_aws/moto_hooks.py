@@ -10,9 +10,10 @@ import functools
 import importlib
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -58,6 +59,26 @@ def replace_responses(service: str, cls: type[BaseResponse]) -> None:
         owner = getattr(handler, "__self__", None)
         if isinstance(owner, type) and issubclass(cls, owner):
             paths[pattern] = getattr(cls, handler.__name__)
+
+
+def add_service(
+    name: str, signing_name: str, paths: Iterable[str], responses: type[BaseResponse], found: BackendDict[Any]
+) -> None:
+    """A service that moto has none of, for its dispatcher, its snapshots and whoever imports `moto.<name>`.
+
+    signing_name: in the credentials of its requests. paths: regular expressions below the host.
+    """
+    urls: Any = ModuleType(f"moto.{name}.urls")
+    urls.url_bases = [rf"https?://{signing_name}\.(.+)\.amazonaws\.com"]
+    urls.url_paths = {f"{{0}}/{path}$": responses.dispatch for path in paths}
+    found.backend._url_module = urls
+    models: Any = ModuleType(f"moto.{name}.models")
+    package: Any = ModuleType(f"moto.{name}")
+    for module in (models, package):
+        setattr(module, f"{name}_backends", found)
+    sys.modules |= {f"moto.{name}": package, models.__name__: models, urls.__name__: urls}
+    index: Any = importlib.import_module("moto.backend_index")
+    index.backend_url_patterns.append((name, re.compile(urls.url_bases[0])))
 
 
 def not_supported(service: str, operation: str) -> None:

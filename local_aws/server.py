@@ -39,8 +39,14 @@ READ_PREFIXES = (
 )  # fmt: skip
 # Requests that change other services too: everything that has changed is stored after them.
 REACHES_FURTHER = {"cloudformation", "scheduler", "sns", "stepfunctions"}
-# Long polls, and functions, which call us: they would keep everybody else waiting.
-WAITS = {("sqs", "ReceiveMessage"), ("awslambda", "Invoke")}
+# Long polls, calls of another server, and functions, which call us: others would wait.
+WAITS = {
+    ("awslambda", "Invoke"),
+    ("mwaa", "CreateCliToken"),
+    ("mwaa", "CreateWebLoginToken"),
+    ("mwaa", "InvokeRestApi"),
+    ("sqs", "ReceiveMessage"),
+}
 INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")
 LOCAL_HOST = re.compile(
     r"^(127\.0\.0\.1|localhost|\[::1\]|[a-z0-9.-]+\.(localhost|amazonaws\.com))(:\d+)?$", re.I

@@ -58,6 +58,9 @@ def local_aws_command(settings: Settings) -> tuple[str, ...]:
         "--runtime-port": str(settings.runtime_port),
         "--data-dir": str(settings.aws_data),
         "--jobs-python": str(environments.python_of("jobs")),
+        "--airflow-url": settings.airflow_url,
+        "--airflow-user": ADMIN,
+        "--airflow-password-file": str(passwords_file(settings)),
     }
     flat = [part for pair in arguments.items() for part in pair]
     return (str(environments.python_of("local-aws")), "-m", "local_aws", "serve", *flat)

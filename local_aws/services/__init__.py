@@ -20,6 +20,7 @@ PACKAGES = (
     "delivery",
     "events",
     "notifications",
+    "mwaa",
     "cloudwatch",
     "glue",
     "athena",

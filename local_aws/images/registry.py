@@ -26,6 +26,7 @@ USER_CODE_VARIABLES = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
 WORKERS_VARIABLE = "SAGEMAKER_MODEL_SERVER_WORKERS"
 SCRIPT_TRAINING = "local_aws.images.script_mode"
 SCRIPT_SERVING = "local_aws.images.inference.serve"
+MONITORING = "sagemaker_scripts.monitoring"
 
 
 class UnknownImage(ValueError):
@@ -87,6 +88,21 @@ IMAGES: dict[str, Image] = {
             package="torch",
             modules={"serving": SCRIPT_SERVING, "transform": SCRIPT_SERVING},
             scripts=SCRIPT_SERVING,
+        ),
+        # The images of Model Monitor and Clarify cannot be pulled, and the service is closed to new accounts:
+        # the project's own analysers do their work, under their contracts.
+        *(
+            Image(
+                repository=repository,
+                library="the analysers of sagemaker_scripts/monitoring",
+                commands={"processing": ("python3", "-m", MONITORING, job)},
+                environment={"PYTHONPATH": str(PROJECT_ROOT)},
+            )
+            for repository, job in (
+                ("sagemaker-model-monitor-analyzer", "analyzer"),
+                ("sagemaker-model-monitor-groundtruth-merger", "merger"),
+                ("sagemaker-clarify-processing", "clarify"),
+            )
         ),
     )
 }

@@ -13,6 +13,7 @@ from local_aws.context import Context
 
 from . import dataplane, deployments, jobs, operations, packages, processing, responses, training, transform
 from .backend import SageMakerBackend, Service
+from .monitoring import timer
 
 REFUSED_RESOURCE_TYPES = tuple(
     f"AWS::SageMaker::{noun}"
@@ -43,6 +44,7 @@ def resume(context: Context) -> None:
                 jobs.resume(service, kind)
     deployments.resume(home)
     dataplane.start(context)
+    timer.start(context)
 
 
 def service_of(context: Context, account: str, region: str) -> Service:

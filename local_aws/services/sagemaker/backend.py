@@ -33,6 +33,11 @@ NAME_KEYS = {
     "model-package": "ModelPackageName",
     "endpoint-config": "EndpointConfigName",
     "endpoint": "EndpointName",
+    "monitoring-schedule": "MonitoringScheduleName",
+    "data-quality-job-definition": "JobDefinitionName",
+    "model-quality-job-definition": "JobDefinitionName",
+    "model-bias-job-definition": "JobDefinitionName",
+    "model-explainability-job-definition": "JobDefinitionName",
 }
 
 

@@ -80,6 +80,14 @@ def variant_states(service: Service, endpoint: str, fleet: str) -> dict[str, dic
     return states
 
 
+def flush(service: Service, endpoint: str) -> None:
+    """Bring what was captured of an endpoint to S3 now. Never call this with the service's lock held."""
+    try:
+        _call(service, "POST", f"/-/flush?endpoint={endpoint}")
+    except OSError as error:
+        log.warning("captures of %s that are not in S3 yet come with the next flush: %s", endpoint, error)
+
+
 def _call(service: Service, method: str, path: str) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", service.context.runtime_port, timeout=30)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,13 +50,20 @@ def operation(name: str) -> Callable[[Service, dict[str, Any]], dict[str, Any]]:
 
 
 def list_records(service: Service, listing: Listing, request: dict[str, Any]) -> dict[str, Any]:
-    name_key = NAME_KEYS[listing.kind]
-    found = [r for r in service.records(listing.kind).values() if _wanted(r, listing, name_key, request)]
+    return cut(service.records(listing.kind).values(), listing, NAME_KEYS[listing.kind], request)
+
+
+def cut(
+    records: Iterable[Record], listing: Listing, name_key: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    """One page of those records that the request asks for. name_key: the member with a record's name."""
+    found = [record for record in records if _wanted(record, listing, name_key, request)]
     sort_by = request.get("SortBy", "CreationTime")
     keys: dict[str, Callable[[Record], Any]] = {
         "Name": lambda r: r.get(name_key, ""),
         "Status": lambda r: (r[listing.status] if listing.status else "", r["CreationTime"]),
         "CreationTime": lambda r: r["CreationTime"],
+        "ScheduledTime": lambda r: r["ScheduledTime"],
     }
     reverse = request.get("SortOrder", listing.order) == "Descending"
     # `sorted` keeps equal items in order; of two jobs made in one instant the later is the newer one.
@@ -76,7 +83,7 @@ def _wanted(record: Record, listing: Listing, name_key: str, request: dict[str, 
         return False
     if request.get("StatusEquals") and listing.status and record[listing.status] != request["StatusEquals"]:
         return False
-    for member in ("CreationTime", "LastModifiedTime"):
+    for member in ("CreationTime", "LastModifiedTime", "ScheduledTime"):
         value = record.get(member)
         after, before = _utc(request.get(f"{member}After")), _utc(request.get(f"{member}Before"))
         if value is not None and ((after and value <= after) or (before and value >= before)):

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import endpoint_configs, endpoints, listing, models, packages, processing, tags, training, transform
 from .backend import Service
+from .monitoring import definitions, schedules
 
 Handler = Callable[[Service, dict[str, Any]], dict[str, Any]]
 
@@ -41,6 +42,15 @@ COMPUTED: dict[str, Handler] = {
     "UpdateEndpoint": endpoints.update,
     "UpdateEndpointWeightsAndCapacities": endpoints.update_weights,
     "DeleteEndpoint": endpoints.delete,
+    **definitions.operations(),
+    "CreateMonitoringSchedule": schedules.create,
+    "DescribeMonitoringSchedule": schedules.describe,
+    "UpdateMonitoringSchedule": schedules.update,
+    "StartMonitoringSchedule": schedules.start,
+    "StopMonitoringSchedule": schedules.stop,
+    "DeleteMonitoringSchedule": schedules.delete,
+    "ListMonitoringSchedules": schedules.list_schedules,
+    "ListMonitoringExecutions": schedules.list_executions,
     "AddTags": tags.add,
     "ListTags": tags.list_tags,
     "DeleteTags": tags.delete,

@@ -13,6 +13,7 @@ from local_aws.processes import Exit
 from . import errors, inputs, jobs
 from .backend import Record, Service
 from .jobs import Outcome
+from .monitoring import metrics
 
 ROOT = "/opt/ml/processing"
 EXIT_MESSAGE_LENGTH = 1024
@@ -140,6 +141,7 @@ def _finish(service: Service, record: Record, base: Path, exit: Exit) -> Outcome
         return jobs.ended_badly(exit)
     for output in _outputs(record):
         jobs.upload_folder(service, Path(registry.rebase(output["LocalPath"], base)), output["S3Uri"])
+    metrics.publish(service, record, base)
     message = jobs.read_text(base / "output" / "message", EXIT_MESSAGE_LENGTH)
     outcome = _outcome(record, exit, message)
     members = {"ExitMessage": message} if message else {}

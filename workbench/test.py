@@ -17,8 +17,8 @@ from workbench import environments
 
 ROOT = Path(__file__).resolve().parent.parent
 # The directory decides the interpreter: what runs on a worker is tested on a worker, what runs in a job in a
-# job. The whole pipeline takes longest and starts first; it runs `browser` on its own stack, in the set of that
-# name. The others follow beside it, in the order of the quickest news.
+# job. The whole pipeline takes longest and starts first; it runs `browser` on its own stack, in the set of
+# that name. The others follow beside it, in the order of the quickest news.
 DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("worker", ("end_to_end",)),
     ("worker", ("unit/config", "unit/mlops", "unit/workbench", "dags")),

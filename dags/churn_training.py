@@ -11,6 +11,7 @@ from airflow.sdk import DAG, TaskGroup, task
 from config import load
 from mlops.churn import requests, tasks
 from mlops.churn.form import params
+from mlops.monitoring import tasks as monitoring
 from mlops.operators import DeployEndpointOperator, GlueETLOperator, ProcessingOperator, TrainingOperator
 
 settings = load()
@@ -147,11 +148,24 @@ with DAG(
         doc_md="Challenger and champion on the same hold-out; writes the report page linked from this task.",
     )
 
+    baseline = ProcessingOperator(
+        task_id="baseline",
+        step="baseline",
+        config=plan["baseline"],
+        inputs={"model": train.output["model"]},
+        pre_execute=tasks.skip_unless_watched,
+        execution_timeout=within(settings.timeouts.baseline),
+        doc_md="What the model's monitors will compare with: data, quality, bias and attribution.",
+    )
+
     gate = task.short_circuit(doc_md=tasks.gate.__doc__)(tasks.gate)(plan["prefix"])
 
     with TaskGroup("release", tooltip="Register, deploy with a canary, ask the endpoint"):
         register = task(
-            multiple_outputs=True, show_return_value_in_logs=False, doc_md=tasks.register.__doc__
+            multiple_outputs=True,
+            show_return_value_in_logs=False,
+            trigger_rule="none_failed",  # the baseline is skipped where nothing watches
+            doc_md=tasks.register.__doc__,
         )(tasks.register)(plan, train.output["job_name"], train.output["model"])
 
         deploy = DeployEndpointOperator(
@@ -168,4 +182,10 @@ with DAG(
             tasks.smoke_test
         )(plan["prefix"], register["model_package"])
 
+        schedules = task(task_id="schedules", doc_md=monitoring.ensure_schedules.__doc__)(
+            monitoring.ensure_schedules
+        )(register["model_package"], register["model"])
+
     etl >> [*queries.values(), train] >> evaluate >> gate >> register >> deploy >> smoke_test
+    train >> baseline >> register
+    deploy >> schedules

@@ -177,13 +177,16 @@ def is_hopeless(job: Description) -> bool:
     return bool(job.get("ExitMessage")) or str(job.get("FailureReason", "")).startswith("ClientError")
 
 
-def processing_input(name: str, uri: str) -> dict[str, Any]:
-    """An input of a processing job: an object or a prefix, found under /opt/ml/processing/input/<name>."""
+def processing_input(name: str, uri: str, folder: str | None = None) -> dict[str, Any]:
+    """An input of a processing job: an object or a prefix, found under /opt/ml/processing/input/<folder>.
+
+    The folder is called as the input where nothing else is said.
+    """
     return {
         "InputName": name,
         "S3Input": {
             "S3Uri": uri,
-            "LocalPath": f"/opt/ml/processing/input/{name}",
+            "LocalPath": f"/opt/ml/processing/input/{folder or name}",
             "S3DataType": "S3Prefix",
             "S3InputMode": "File",
             "S3DataDistributionType": "FullyReplicated",

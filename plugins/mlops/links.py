@@ -27,16 +27,36 @@ class PageLink(BaseOperatorLink):
         return "Report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 the interface
-        from config import load
-
+        if "ProcessingOutputConfig" not in operator.config:
+            return ""  # the task was skipped: there was no job to ask for
         output = operator.config["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-        bucket, key = split_s3(f"{output.rstrip('/')}/{operator.page}")
-        if load().report_links == "console":
-            return load().console_url(bucket, key)
-        # The content type is named because an upload by a job need not have one.
-        url = client("s3").generate_presigned_url(
-            "get_object",
-            Params={"Bucket": bucket, "Key": key, "ResponseContentType": "text/html"},
-            ExpiresIn=int(PRESIGNED_FOR.total_seconds()),
-        )
-        return str(url)
+        return page_url(f"{output.rstrip('/')}/{operator.page}")
+
+
+class ReturnedLink(BaseOperatorLink):
+    """The address that a task has put into its XCom `page`."""
+
+    @property
+    def name(self) -> str:
+        return "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 the interface
+        from airflow.sdk.execution_time.xcom import XCom
+
+        return str(XCom.get_value(ti_key=ti_key, key="page") or "")
+
+
+def page_url(uri: str) -> str:
+    """Where a person sees an HTML page in S3: in the console, or at a signed address."""
+    from config import load
+
+    bucket, key = split_s3(uri)
+    if load().report_links == "console":
+        return load().console_url(bucket, key)
+    # The content type is named because an upload by a job need not have one.
+    url = client("s3").generate_presigned_url(
+        "get_object",
+        Params={"Bucket": bucket, "Key": key, "ResponseContentType": "text/html"},
+        ExpiresIn=int(PRESIGNED_FOR.total_seconds()),
+    )
+    return str(url)

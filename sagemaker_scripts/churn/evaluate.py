@@ -144,12 +144,15 @@ def smoke_sample(scored: Scored, rows: int = SMOKE_ROWS) -> str:
         else []
     )
     lines = (
-        ",".join(
-            [repr(float(scored.scores[row])), *(f"{value!r}" for value in scored.features[row].tolist())]
-        )
+        ",".join([repr(float(scored.scores[row])), *map(_as_sent, scored.features[row].tolist())])
         for row in sorted(chosen)
     )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _as_sent(value: float) -> str:
+    """A feature as callers write it: the endpoint captures it, and `5.0` is not what a count looks like."""
+    return repr(value).removesuffix(".0")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

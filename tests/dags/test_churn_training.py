@@ -56,7 +56,7 @@ def dag(bag: DagBag) -> Any:
 
 def test_every_file_imports(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"churn_training"}
+    assert {"churn_training", "monitoring"} <= set(bag.dags)
 
 
 def test_the_graph(dag: Any) -> None:
@@ -64,6 +64,7 @@ def test_the_graph(dag: Any) -> None:
     edges = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
     assert edges == {
         "prepare.plan": [
+            "baseline",
             "evaluate",
             "gate",
             "prepare.etl",
@@ -75,11 +76,13 @@ def test_the_graph(dag: Any) -> None:
         "prepare.validate": ["prepare.etl"],
         "prepare.etl": [*PROFILE, "train"],
         **{name: ["evaluate"] for name in PROFILE},
-        "train": ["evaluate", "release.register"],
+        "train": ["baseline", "evaluate", "release.register"],
         "evaluate": ["gate"],
+        "baseline": ["release.register"],
         "gate": ["release.register"],
-        "release.register": ["release.deploy", "release.smoke_test"],
-        "release.deploy": ["release.smoke_test"],
+        "release.register": ["release.deploy", "release.schedules", "release.smoke_test"],
+        "release.deploy": ["release.schedules", "release.smoke_test"],
+        "release.schedules": [],
         "release.smoke_test": [],
     }
 
@@ -107,9 +110,10 @@ def test_what_waits_is_told_how_by_the_settings(dag: Any) -> None:
     assert dag.get_task("release.deploy").poll_interval == 0.25
 
 
-def test_only_a_skipped_comparison_may_be_missing(dag: Any) -> None:
+def test_only_a_skipped_comparison_or_baseline_may_be_missing(dag: Any) -> None:
     rules = {task.task_id: task.trigger_rule.value for task in dag.tasks}
     assert rules.pop("evaluate") == "none_failed"
+    assert rules.pop("release.register") == "none_failed"
     assert set(rules.values()) == {"all_success"}
     assert dag.get_task("profile.comparison")._pre_execute_hook is not None
     assert dag.get_task("profile.missing")._pre_execute_hook is None
@@ -161,7 +165,8 @@ def test_the_form_explains_itself(dag: Any) -> None:
     schemas = {name: dag.params.get_param(name).schema for name in dag.params}
     assert " ".join(schemas) == (
         "data split split_seed data_checks max_depth eta num_round early_stopping_rounds gamma "
-        "min_child_weight subsample scale_pos_weight seed threshold margin deploy reason code_version"
+        "min_child_weight subsample scale_pos_weight seed threshold margin deploy monitoring "
+        "cooldown reason code_version"
     )
     for name, schema in schemas.items():
         assert schema["type"] in ("string", "integer", "number", "boolean", ["null", "string"]), name

@@ -19,6 +19,7 @@ from mlops.churn import release, requests
 from mlops.churn.form import params as form
 from mlops.churn.plan import make_plan
 from mlops.jobs import processing_input, signed
+from mlops.monitoring.baselines import MONITORS, of_package
 from mlops.naming import job_name, run_key
 from mlops.operators import ProcessingOperator
 
@@ -108,6 +109,30 @@ def test_evaluation(settings: Settings, params: Any, champion: Champion | None) 
     assert len(set(names)) == len(names)
 
 
+def test_baseline(settings: Settings, params: Any) -> None:
+    operator = ProcessingOperator(
+        task_id="baseline",
+        step="baseline",
+        config=requests.baseline(settings, params, "s3://b/p/", run_key(RUN_ID)),
+        inputs={"model": "s3://b/p/model/j/output/model.tar.gz"},
+    )
+    request = operator.request()
+    check("sagemaker", "CreateProcessingJob", named(request, "ProcessingJobName", "baseline"))
+    places = {i["InputName"]: i["S3Input"]["LocalPath"] for i in request["ProcessingInputs"]}
+    assert places["code"] == "/opt/ml/processing/input/code/monitoring"
+    assert request["AppSpecification"]["ContainerEntrypoint"][1] == places["code"]
+    assert request["Environment"]["model_version"] == run_key(RUN_ID)
+    metadata = {"reason": "r"}
+    package = requests.model_package(
+        settings, "s3://b/m", "s3://b/p/evaluation/", "s3://b/p/baseline/", "d", metadata
+    )
+    check("sagemaker", "CreateModelPackage", package)
+    found = of_package({**package, "ModelPackageArn": "a"})
+    assert {name: one.prefix for name, one in found.items()} == {
+        name: f"s3://b/p/baseline/{name}/" for name in MONITORS
+    }
+
+
 def test_an_input_is_where_the_scripts_look() -> None:
     assert processing_input("raw", "s3://b/a.csv")["S3Input"]["LocalPath"] == "/opt/ml/processing/input/raw"
 
@@ -121,10 +146,12 @@ def test_release(settings: Settings) -> None:
         "run_key": run_key(RUN_ID),
         "table": "t",
         "split": "hash 1729",
+        "threshold": "0.5",
     }
     metadata = release.lineage(plan, "job", RUN_ID, 'because, "he" said: it\'s time!')
-    package = requests.model_package(settings, "s3://b/m.tar.gz", "s3://b/p/evaluation/", "d", metadata)
+    package = requests.model_package(settings, "s3://b/m.tar.gz", "s3://b/p/evaluation/", None, "d", metadata)
     check("sagemaker", "CreateModelPackage", package)
+    assert "DriftCheckBaselines" not in package
     assert metadata["reason"] == "because he said: it s time"
     assert "" not in release.lineage(plan, "job", RUN_ID, "").values()
     arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{settings.churn_model_group}/12345"

@@ -46,6 +46,15 @@ def params(settings: Settings) -> dict[str, Param]:
             description="Off: train, evaluate and judge, but leave the endpoint alone.",
             section="Release",
         ),
+        "monitoring": _param(settings.monitoring, "mode", "Release"),
+        "cooldown": Param(
+            False,
+            type="boolean",
+            title="Only after the cool-down",
+            description="Skip this run when a training began less than "
+            f"{settings.monitoring.cooldown:,} s ago: alarms ask so, that one drift gives one retraining.",
+            section="Release",
+        ),
         "reason": Param(
             None,
             type=OPTIONAL_TEXT,

@@ -8,6 +8,7 @@ table; the tasks that follow, and their retries, see only the plan.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops.aws import split_s3
@@ -23,6 +24,10 @@ SINGLE_COPY_BYTES = 5 * 1024**3  # S3 copies objects up to this size in one call
 
 class NoInput(ValueError):
     """There is nothing to train on; the message says where it was looked for and what to do."""
+
+
+class CoolingDown(RuntimeError):
+    """A training has just begun or ended, another would tell nothing new; the message says which."""
 
 
 class UnknownParams(ValueError):
@@ -60,12 +65,32 @@ def make_plan(
         "champion_split": champion.metadata.get("split") if champion else None,
         "split": f"{params['split']} {params['split_seed']}",
         "code_version": params["code_version"],
+        "threshold": f"{params['threshold']:g}",
         "etl_script": settings.s3(f"code/{params['code_version']}/glue_scripts/churn_etl.py"),
         "validation": requests.validation(settings, params, prefix, raw),
         "etl": requests.etl_arguments(settings, params, prefix, raw, table),
         "training": requests.training(settings, params, prefix),
         "evaluation": requests.evaluation(settings, params, prefix, champion),
+        "baseline": requests.baseline(settings, params, prefix, key),
     }
+
+
+def check_cooldown(sagemaker: Any, settings: Settings, run_id: str, now: datetime) -> None:
+    """Raise CoolingDown when a training of another run began within the cool-down before `now`.
+
+    Asked of SageMaker, not of a table of ours: every run of the pipeline counts, whatever started it.
+    """
+    since = now - timedelta(seconds=settings.monitoring.cooldown)
+    pages = sagemaker.get_paginator("list_training_jobs").paginate(
+        NameContains="churn-training-", CreationTimeAfter=since, SortBy="CreationTime", SortOrder="Descending"
+    )
+    own = f"-{run_key(run_id)}-"
+    for job in (job for page in pages for job in page["TrainingJobSummaries"]):
+        if own not in job["TrainingJobName"] and job["TrainingJobStatus"] in {"InProgress", "Completed"}:
+            raise CoolingDown(
+                f"cool-down of {settings.monitoring.cooldown:,} s: training job {job['TrainingJobName']} "
+                f"began at {job['CreationTime']:%Y-%m-%d %H:%M:%S} UTC; another would learn nothing new"
+            )
 
 
 def find_input(s3: Any, settings: Settings, data: str | None) -> tuple[str, str]:

@@ -24,6 +24,7 @@ def register(
     sagemaker: Any,
     model_uri: str,
     evaluation_uri: str,
+    baseline_uri: str | None,
     description: str,
     metadata: Mapping[str, str],
 ) -> str:
@@ -41,7 +42,7 @@ def register(
         for summary in page["ModelPackageSummaryList"]:
             if summary.get("ModelPackageDescription") == description:
                 return str(summary["ModelPackageArn"])
-    request = requests.model_package(settings, model_uri, evaluation_uri, description, metadata)
+    request = requests.model_package(settings, model_uri, evaluation_uri, baseline_uri, description, metadata)
     return str(sagemaker.create_model_package(**request)["ModelPackageArn"])
 
 
@@ -59,6 +60,7 @@ def lineage(plan: Mapping[str, Any], training_job: str, run_id: str, reason: str
         "code_version": plan["code_version"],
         "table": plan["table"],
         "split": plan["split"],
+        "threshold": plan["threshold"],
         "encoder_uri": f"{plan['prefix']}data/encoder.json",
         "evaluation_uri": f"{plan['prefix']}evaluation/evaluation.json",
         "reason": " ".join(re.sub(r"[^\w\s.:/=+@-]", " ", reason).split()),

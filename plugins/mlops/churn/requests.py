@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops.jobs import processing_input
+from mlops.monitoring.baselines import drift_check_baselines, model_metrics
 
 if TYPE_CHECKING:
     from config import Settings
@@ -164,10 +165,59 @@ def evaluation(
     )
 
 
+def baseline(settings: Settings, params: Mapping[str, Any], prefix: str, version: str) -> dict[str, Any]:
+    """Processing job: what the model's monitors will compare with. The model comes with the task.
+
+    Writes a folder for each monitor to `<prefix>baseline/`. `version` is kept in every file: a window of
+    another model's answers is not judged by them.
+    """
+    policy = settings.monitoring
+    names = (
+        "constraint_tolerance",
+        "window_alarm_rate",
+        "expected_window_rows",
+        "facet",
+        "facet_threshold",
+        "explained_rows",
+        "shap_samples",
+        "seed",
+    )
+    environment = {name: str(getattr(policy, name)) for name in names}
+    environment |= {"threshold": str(params["threshold"]), "model_version": version}
+    code = settings.s3(f"code/{params['code_version']}/sagemaker_scripts/monitoring/")
+    return {
+        **_processing(
+            settings,
+            params,
+            script="monitoring",
+            arguments=["baseline"],
+            inputs={
+                "train": f"{prefix}data/train/",
+                "validation": f"{prefix}data/validation/",
+                "encoder": f"{prefix}data/encoder.json",
+            },
+            output=f"{prefix}baseline/",
+            seconds=settings.timeouts.baseline,
+            code=processing_input("code", code, "code/monitoring"),
+        ),
+        "Environment": environment,
+    }
+
+
 def model_package(
-    settings: Settings, model_uri: str, evaluation_uri: str, description: str, metadata: Mapping[str, str]
+    settings: Settings,
+    model_uri: str,
+    evaluation_uri: str,
+    baseline_uri: str | None,
+    description: str,
+    metadata: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Model package: the trained model with its evaluation and where everything came from."""
+    """Model package: the trained model with its evaluation, its baselines and where everything came from.
+
+    `baseline_uri`: the prefix of the baseline job's output, None for a model that nothing will watch.
+    """
+    evaluation = {"ContentType": "application/json", "S3Uri": f"{evaluation_uri}evaluation.json"}
+    watched = {"DriftCheckBaselines": drift_check_baselines(baseline_uri)} if baseline_uri else {}
     return {
         "ModelPackageGroupName": settings.churn_model_group,
         "ModelPackageDescription": description[:1024],
@@ -179,13 +229,10 @@ def model_package(
             "SupportedRealtimeInferenceInstanceTypes": [settings.compute.endpoint_instance],
         },
         "ModelMetrics": {
-            "ModelQuality": {
-                "Statistics": {
-                    "ContentType": "application/json",
-                    "S3Uri": f"{evaluation_uri}evaluation.json",
-                }
-            }
+            "ModelQuality": {"Statistics": evaluation},
+            **(model_metrics(baseline_uri) if baseline_uri else {}),
         },
+        **watched,
         "CustomerMetadataProperties": dict(metadata),
     }
 
@@ -242,12 +289,12 @@ def deployment(settings: Settings) -> dict[str, Any]:
     }
 
 
-def tags(settings: Settings) -> list[dict[str, str]]:
+def tags(settings: Settings, pipeline: str = "churn_training") -> list[dict[str, str]]:
     """Whose it is: what a bill is split by, and what finds everything the platform has made."""
     return [
         {"Key": "project", "Value": settings.project},
         {"Key": "environment", "Value": settings.environment},
-        {"Key": "pipeline", "Value": "churn_training"},
+        {"Key": "pipeline", "Value": pipeline},
     ]
 
 
@@ -260,15 +307,19 @@ def _processing(
     inputs: Mapping[str, str],
     output: str,
     seconds: int,
+    code: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    code = settings.s3(f"code/{params['code_version']}/sagemaker_scripts/churn/")
+    scripts = settings.s3(f"code/{params['code_version']}/sagemaker_scripts/churn/")
     return {
         "AppSpecification": {
             "ImageUri": settings.xgboost_image,
             "ContainerEntrypoint": ["python3", f"{CODE}/{script}"],
             "ContainerArguments": arguments,
         },
-        "ProcessingInputs": [processing_input(name, uri) for name, uri in {"code": code, **inputs}.items()],
+        "ProcessingInputs": [
+            code or processing_input("code", scripts),
+            *(processing_input(name, uri) for name, uri in inputs.items()),
+        ],
         "ProcessingOutputConfig": {
             "Outputs": [
                 {

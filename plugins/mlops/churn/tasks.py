@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Asset, Metadata
@@ -18,14 +19,18 @@ from mlops import gate as rule
 from mlops.aws import client, split_s3
 from mlops.champion import UnknownChampion
 from mlops.churn import release, requests
-from mlops.churn.plan import NoInput, UnknownParams, make_plan
+from mlops.churn.plan import CoolingDown, NoInput, UnknownParams, check_cooldown, make_plan
 
 
 def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Copies the input into the run's prefix; notes champion and previous table; words every request."""
     clients = {name: client(name) for name in ("s3", "glue", "sagemaker")}
     try:
+        if params["cooldown"]:
+            check_cooldown(clients["sagemaker"], load(), run_id, datetime.now(UTC))
         made = make_plan(load(), params, run_id, **clients)
+    except CoolingDown as reason:
+        raise AirflowSkipException(str(reason)) from None
     except (NoInput, UnknownChampion, UnknownParams) as error:
         raise AirflowFailException(str(error)) from None
     print(f"input {made['source']} (version {made['data_version']}), artefacts under {made['prefix']}")
@@ -37,6 +42,12 @@ def skip_without_previous_run(context: Any) -> None:
     """A first run has nothing to be compared with."""
     if context["ti"].xcom_pull(task_ids="prepare.plan", key="previous_table") is None:
         raise AirflowSkipException("there is no table of a previous run to compare with")
+
+
+def skip_unless_watched(context: Any) -> None:
+    """Where nothing watches the model, nothing needs to know how it was."""
+    if context["params"]["monitoring"] == "off":
+        raise AirflowSkipException("monitoring is off for this run")
 
 
 def gate(prefix: str, params: dict[str, Any], ti: Any = None) -> bool:
@@ -64,6 +75,7 @@ def register(
         sagemaker=client("sagemaker"),
         model_uri=model_uri,
         evaluation_uri=f"{plan['prefix']}evaluation/",
+        baseline_uri=f"{plan['prefix']}baseline/" if params["monitoring"] != "off" else None,
         description=f"churn_training, training job {training_job}",
         metadata=release.lineage(plan, training_job, run_id, params["reason"] or ""),
     )

@@ -197,6 +197,7 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
         "run_key": "k1",
         "table": "customers_k1",
         "split": "hash 1729",
+        "threshold": "0.5",
     }
 
     def register(job: str) -> str:
@@ -205,6 +206,7 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
             sagemaker=registry,
             model_uri=f"s3://b/{job}/model.tar.gz",
             evaluation_uri="s3://b/p/evaluation/",
+            baseline_uri="s3://b/p/baseline/",
             description=f"churn_training, training job {job}",
             metadata=release.lineage(plan, job, "manual__1", ""),
         )
@@ -221,6 +223,7 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
         "code_version": "c1",
         "table": "customers_k1",
         "split": "hash 1729",
+        "threshold": "0.5",
         "encoder_uri": "s3://b/p/data/encoder.json",
         "evaluation_uri": "s3://b/p/evaluation/evaluation.json",
     }

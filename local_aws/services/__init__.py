@@ -29,7 +29,7 @@ PACKAGES = (
     "lambda_",
 )
 # Installed when first needed: moto's imports for them would make up half of every start.
-LATE = ("cloudformation",)
+LATE = ("dynamodb", "kms", "secretsmanager", "ssm", "cloudformation")
 
 
 def install(context: Context, state: Snapshots) -> Callable[[str], None]:
@@ -43,6 +43,9 @@ def install(context: Context, state: Snapshots) -> Callable[[str], None]:
 
     @functools.cache
     def install_late(name: str) -> None:
+        if name == "cloudformation":  # a stack may hold resources of them all
+            for other in LATE[:-1]:
+                install_late(other)
         if name in LATE:
             importlib.import_module(f"local_aws.services.{name}").install(context)
 

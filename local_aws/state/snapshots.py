@@ -73,7 +73,7 @@ class Snapshots:
             if own is not None:
                 own()
             else:
-                self._snapshot(service)
+                self.snapshot(service)
 
     def commit_all(self) -> None:
         """After a request that reaches into other services: store every one that has changed."""
@@ -100,7 +100,8 @@ class Snapshots:
             moto_hooks.put_backends(service, content)
             self._written[service] = _digest(data)
 
-    def _snapshot(self, service: str) -> None:
+    def snapshot(self, service: str) -> None:
+        """Pickle the service's backends and store them if they have changed."""
         if service in self._not_durable:
             return
         buffer = io.BytesIO()

@@ -240,7 +240,7 @@ def test_a_missing_bucket_is_logged_and_tried_again(firehose: Any, s3: Any, loca
 
 
 def test_acknowledged_records_survive_kills_once_each(new_local_aws: Callable[[], Any]) -> None:
-    """Killed five times while four clients write; then every acknowledged record is there exactly once."""
+    """Killed three times while four clients write; then every acknowledged record is there exactly once."""
     aws = new_local_aws()
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="data")
@@ -265,7 +265,7 @@ def test_acknowledged_records_survive_kills_once_each(new_local_aws: Callable[[]
     for writer in writers:
         writer.start()
     try:
-        for _ in range(5):
+        for _ in range(3):
             enough = len(acknowledged) + 400
             wait_for(lambda: len(acknowledged) > enough)  # noqa: B023  # asked before the next round
             aws.restart(kill=True)
@@ -281,7 +281,7 @@ def test_acknowledged_records_survive_kills_once_each(new_local_aws: Callable[[]
     found = delivered()
     assert len(found) == len(set(found))
     assert set(found) <= set(attempted)
-    assert len(acknowledged) > 2000
+    assert len(acknowledged) > 1200
 
 
 TEMPLATE = """

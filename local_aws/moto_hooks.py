@@ -116,6 +116,12 @@ def leave_conditional_bucket_statements() -> None:
     s3_models.FakeBucket.get_permission = without_conditions
 
 
+def replace_method(service: str, cls: str, name: str, method: Callable[..., Any]) -> None:
+    """Put `method` in the place of a method of one of moto's own record classes."""
+    models: Any = importlib.import_module(f"moto.{module_name(service)}.models")
+    setattr(getattr(models, cls), name, method)
+
+
 def replace_notifications(on_event: Callable[..., None], on_configured: Callable[..., None]) -> None:
     """What moto's S3 calls when something happens to an object, and when a bucket's notifications are set."""
     notifications: Any = importlib.import_module("moto.s3.notifications")

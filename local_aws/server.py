@@ -38,7 +38,7 @@ READ_PREFIXES = (
     "Search", "Select", "Simulate", "Test", "Validate",
 )  # fmt: skip
 # Requests that change other services too: everything that has changed is stored after them.
-REACHES_FURTHER = {"cloudformation", "scheduler", "sns", "stepfunctions"}
+REACHES_FURTHER = {"cloudformation", "scheduler", "stepfunctions"}
 # Long polls, calls of another server, and functions, which call us: others would wait.
 WAITS = {
     ("awslambda", "Invoke"),

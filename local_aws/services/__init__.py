@@ -20,6 +20,8 @@ PACKAGES = (
     "delivery",
     "events",
     "notifications",
+    "sns",
+    "sqs",
     "mwaa",
     "cloudwatch",
     "glue",

@@ -41,7 +41,10 @@ PROMISED = frozenset(
         "glue",
         "iam",
         "logs",
+        "mwaa",
         "sagemaker",
+        "sns",
+        "sqs",
     )
 )
 

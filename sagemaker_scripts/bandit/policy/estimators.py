@@ -13,8 +13,8 @@ same rounds then come with the interval of the difference, which is much narrowe
     switch_dr  Wang, Agarwal and Dudik 2017: dr, where w <= tau, else dm
     dr_os      Su, Dimakopoulou, Krishnamurthy and Dudik 2020: dr with w shrunk to l w / (w^2 + l)
 
-tau and l are chosen among `CANDIDATES` by SLOPE (Su, Srinath and Krishnamurthy 2020; the variant of Tucker
-and Lee 2021), as the Open Bandit Pipeline does.
+tau and l are chosen among `CANDIDATES` by SLOPE (Su, Srinath and Krishnamurthy 2020), as the Open Bandit
+Pipeline does. What shrinking leaves out is bias, and no interval knows of it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 CANDIDATES = (1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, float("inf"))
+SLOPE_CONFIDENCE = 0.95
+SLOPE_FACTOR = 6**0.5 - 1
 
 
 @dataclass(frozen=True)
@@ -152,15 +154,19 @@ def _shrunk(weights: Floats, shrink: float) -> Floats:
 
 
 def _chosen_by_slope(log: Log, policy: Floats, modified: Callable[[float], Floats]) -> Estimate:
-    """Among estimates from high to low variance, the last whose interval meets those of all before it."""
-    chosen, lowest, highest = None, -np.inf, np.inf
+    """Of the candidates, from little bias to little variance, the last that agrees with all before it.
+
+    Two agree when they differ by no more than their interval's half width and sqrt(6) - 1 times the other's
+    (Su, Srinath and Krishnamurthy 2020, section 4).
+    """
+    chosen: list[tuple[float, float]] = []
+    best = None
     for candidate in sorted(CANDIDATES, reverse=True):
         estimate = _doubly_robust(log, policy, modified(candidate))
-        low, high = estimate.interval(0.95)
-        # Tucker and Lee 2021: the intervals need only intersect, none has to lie within another.
-        lowest, highest = max(lowest, low), min(highest, high)
-        if chosen is not None and lowest > highest:
+        reach = estimate.interval(SLOPE_CONFIDENCE)[1] - estimate.value
+        if any(abs(value - estimate.value) > reach + SLOPE_FACTOR * wider for value, wider in chosen):
             break
-        chosen = estimate
-    assert chosen is not None
-    return chosen
+        chosen.append((estimate.value, reach))
+        best = estimate
+    assert best is not None  # the first candidate agrees with none before it
+    return best

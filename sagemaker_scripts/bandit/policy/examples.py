@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .config import ARM_NAMESPACE, ARM_FEATURE, Config, is_arm
+from .config import ARM_FEATURE, ARM_NAMESPACE, Config, is_arm
 from .encoder import Encoder, Observation, escape
 from .errors import InvalidObservation
 

@@ -151,7 +151,8 @@ def proper(raw: Sequence[float], floor: float = 0.0) -> list[float]:
 
     Raises UnusableModel when it cannot be one.
     """
-    clipped = [max(0.0, float(value)) for value in raw]
+    # Not `max(0.0, value)`, which makes 0 of NaN.
+    clipped = [0.0 if value < 0 else float(value) for value in raw]
     total = sum(clipped)
     if not math.isfinite(total) or total <= 0:
         raise UnusableModel(f"the learner's answer is not a distribution: {list(raw)!r:.200}")

@@ -25,6 +25,8 @@ PRELOADED = (
     "airflow.providers.amazon.aws.operators.athena",
     "airflow.providers.amazon.aws.operators.glue",
     "airflow.providers.amazon.aws.operators.sagemaker",
+    "airflow.providers.standard.decorators.branch_python",
+    "airflow.providers.standard.decorators.sensor",
     "airflow.providers.standard.decorators.short_circuit",
 )
 CODE_FOLDERS = ("glue_scripts", "sagemaker_scripts")

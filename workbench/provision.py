@@ -109,6 +109,7 @@ def _parameters() -> dict[str, str]:
         "Environment": local.environment,
         "ServerErrorThreshold": str(local.deployment.server_error_threshold),
         "LatencyThresholdMicroseconds": str(local.deployment.latency_threshold),
+        "MonitoringPeriodSeconds": str(local.monitoring.alarm_period),
     }
 
 

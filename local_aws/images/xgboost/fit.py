@@ -153,7 +153,11 @@ def train_booster(
     params = {name: value for name, value in values.items() if name not in NOT_FOR_XGBOOST}
     if "updater" in params:
         params["updater"] = ",".join(params["updater"])
-    names = values.get("eval_metric", [])
+    names = list(values.get("eval_metric", []))
+    # `validation:auc` of a tuning job is watched whether or not it was asked for.
+    objective = values.get("_tuning_objective_metric", "").rpartition(":")[2]
+    if objective and objective not in names:
+        names.append(objective)
     native, custom = split_metrics(names, values.get("objective"))
     if native:
         params["eval_metric"] = native

@@ -14,6 +14,7 @@ from local_aws.context import Context
 from . import dataplane, deployments, jobs, operations, packages, processing, responses, training, transform
 from .backend import SageMakerBackend, Service
 from .monitoring import timer
+from .tuning import driver as tuning
 
 REFUSED_RESOURCE_TYPES = tuple(
     f"AWS::SageMaker::{noun}"
@@ -42,6 +43,7 @@ def resume(context: Context) -> None:
         with service.lock:
             for kind in KINDS:
                 jobs.resume(service, kind)
+        tuning.resume(service)
     deployments.resume(home)
     dataplane.start(context)
     timer.start(context)

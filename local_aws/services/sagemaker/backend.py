@@ -26,6 +26,7 @@ Record = dict[str, Any]
 # Kind (as in the ARN) -> the member that holds the resource's name.
 NAME_KEYS = {
     "training-job": "TrainingJobName",
+    "hyper-parameter-tuning-job": "HyperParameterTuningJobName",
     "processing-job": "ProcessingJobName",
     "transform-job": "TransformJobName",
     "model": "ModelName",

@@ -63,6 +63,7 @@ def cut(
         "Name": lambda r: r.get(name_key, ""),
         "Status": lambda r: (r[listing.status] if listing.status else "", r["CreationTime"]),
         "CreationTime": lambda r: r["CreationTime"],
+        "FinalObjectiveMetricValue": lambda r: r["FinalHyperParameterTuningJobObjectiveMetric"]["Value"],
         "ScheduledTime": lambda r: r["ScheduledTime"],
     }
     reverse = request.get("SortOrder", listing.order) == "Descending"

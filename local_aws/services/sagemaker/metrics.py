@@ -38,13 +38,18 @@ def final(service: Service, record: Record) -> list[dict[str, Any]]:
 
 
 class Reader:
-    """Watches one job's lines: the last value of every metric into the record, each value into CloudWatch."""
+    """Watches one job's lines: the last value of every metric into the record, each value into CloudWatch.
+
+    Of a tuning job's training job, every value of the objective is kept, for early stopping.
+    """
 
     def __init__(self, service: Service, record: Record) -> None:
         self.service = service
         self.job = record["TrainingJobName"]
         with service.lock:
             self.latest: dict[str, dict[str, Any]] = record.setdefault("_metrics", {})
+            self.objectives: list[float] = record.setdefault("_objectives", [])
+        self.objective = record.get("HyperParameters", {}).get("_tuning_objective_metric")
         self.patterns = [
             (definition["Name"], re.compile(definition["Regex"]))
             for definition in record["AlgorithmSpecification"].get("MetricDefinitions", ())
@@ -63,6 +68,7 @@ class Reader:
             return
         with self.service.lock:
             self.latest.update({datum["MetricName"]: datum for datum in found})
+            self.objectives += [datum["Value"] for datum in found if datum["MetricName"] == self.objective]
         self._publish(found)
 
     def _publish(self, found: list[dict[str, Any]]) -> None:

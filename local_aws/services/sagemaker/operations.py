@@ -11,6 +11,7 @@ from typing import Any
 from . import endpoint_configs, endpoints, listing, models, packages, processing, tags, training, transform
 from .backend import Service
 from .monitoring import definitions, schedules
+from .tuning import requests as tuning
 
 Handler = Callable[[Service, dict[str, Any]], dict[str, Any]]
 
@@ -18,6 +19,12 @@ COMPUTED: dict[str, Handler] = {
     "CreateTrainingJob": training.create,
     "DescribeTrainingJob": training.describe,
     "StopTrainingJob": training.stop,
+    "CreateHyperParameterTuningJob": tuning.create,
+    "DescribeHyperParameterTuningJob": tuning.describe,
+    "StopHyperParameterTuningJob": tuning.stop,
+    "DeleteHyperParameterTuningJob": tuning.delete,
+    "ListHyperParameterTuningJobs": tuning.list_jobs,
+    "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs,
     "CreateProcessingJob": processing.create,
     "DescribeProcessingJob": processing.describe,
     "StopProcessingJob": processing.stop,

@@ -19,7 +19,8 @@ from .jobs import Outcome
 HOST = "algo-1"
 
 
-def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+def check(service: Service, request: dict[str, Any]) -> None:
+    """Refuse what cannot be trained, in AWS's words."""
     errors.refuse(
         request,
         "DebugRuleConfigurations",
@@ -47,10 +48,13 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
         _check_channel(service, channel, request["RoleArn"])
     _check_output(service, request["OutputDataConfig"]["S3OutputPath"])
 
+
+def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    check(service, request)
     record = copy.deepcopy({key: value for key, value in request.items() if key != "Tags"})
-    if _is_built_in(request):
+    if is_built_in(request):
         record["AlgorithmSpecification"]["MetricDefinitions"] = metrics.built_in_definitions(
-            algorithm["TrainingImage"]
+            request["AlgorithmSpecification"]["TrainingImage"]
         )
     record["TrainingJobArn"] = service.arn("training-job", request["TrainingJobName"])
     record["ModelArtifacts"] = {}
@@ -73,7 +77,7 @@ def _check_algorithm(service: Service, request: dict[str, Any]) -> None:
         raise errors.validation("AlgorithmSpecification names neither a TrainingImage nor an AlgorithmName.")
     if algorithm["TrainingInputMode"] == "Pipe":
         raise errors.unsupported("TrainingInputMode Pipe")
-    if algorithm.get("MetricDefinitions") and _is_built_in(request):
+    if algorithm.get("MetricDefinitions") and is_built_in(request):
         raise errors.validation(
             "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the "
             "request without specifying metric definitions."
@@ -103,7 +107,7 @@ def _check_spot(request: dict[str, Any]) -> None:
         )
 
 
-def _is_built_in(request: dict[str, Any]) -> bool:
+def is_built_in(request: dict[str, Any]) -> bool:
     """Whether the image's own algorithm trains: no script of the user's, no other command."""
     script = "sagemaker_program" in request.get("HyperParameters", {})
     return not script and not request["AlgorithmSpecification"].get("ContainerEntrypoint")

@@ -94,7 +94,9 @@ def test_a_source_folder_with_its_requirements_trains(sm, s3, bucket, request_fo
     assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("r2", 1.0)]
     model = s3.get_object(Bucket=bucket, Key=f"{name}/out/{name}/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(model)) as archive:
-        learned = json.load(archive.extractfile("model.json"))
+        file = archive.extractfile("model.json")
+        assert file is not None
+        learned = json.load(file)
     assert learned == {"slope": [pytest.approx(2)], "intercept": pytest.approx(1)}
     assert sm.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "team", "Value": "churn"}]
 

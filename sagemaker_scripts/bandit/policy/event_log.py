@@ -74,6 +74,7 @@ class EventLog:
         self._spool = _Spool.create(folder)
         self._full: list[_Spool] = []
         self._wake = threading.Event()
+        self._wake.set()  # a worker that died may have left something
         self._closing = threading.Event()
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)

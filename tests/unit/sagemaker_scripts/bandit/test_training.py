@@ -109,7 +109,7 @@ def test_refused_rows_are_counted_and_too_many_stop_the_job(tmp_path: Path, simp
 
 
 def test_unusable_requests(tmp_path: Path, trained: Path, rows_folder: Path) -> None:
-    with pytest.raises(InvalidConfig, match="neither a policy_config.json nor a parent"):
+    with pytest.raises(InvalidConfig, match=r"neither a policy_config\.json nor a parent"):
         training.train(model_id="m", output=tmp_path)
     with pytest.raises(InvalidConfig, match="model_id is 'a/b'"):
         training.train(model_id="a/b", output=tmp_path, parent=trained)
@@ -157,7 +157,7 @@ def test_damaged_models_are_refused(trained: Path, tmp_path: Path) -> None:
 
     folder = copy("none")
     (folder / "vw.model").unlink()
-    with pytest.raises(UnusableModel, match="has no vw.model"):
+    with pytest.raises(UnusableModel, match=r"has no vw\.model"):
         model.load(folder)
     (folder / "policy.json").write_text("{")
     with pytest.raises(UnusableModel, match=r"policy.json cannot be read"):

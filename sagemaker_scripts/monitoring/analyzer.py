@@ -143,8 +143,7 @@ def _data_quality(
     )
     found = profile(dataset)
     if not found.rows:
-        reason = f" {dataset.refusals.sentence()}." if dataset.refusals.total else ""
-        raise AnalysisError(f"Job inputs had no data: no readable record.{reason}")
+        raise dataset.refusals.nothing_left("readable record")
     positions = {str(i): name for i, name in enumerate(found.columns)}
     excluded = frozenset(positions.get(name, name) for name in settings.excluded)
     report = data_quality.statistics_of(found, excluded)

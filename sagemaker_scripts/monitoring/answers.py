@@ -31,7 +31,7 @@ from .capture import (
     read_requests,
 )
 from .model_quality import Answers, Problem
-from .sources import AnalysisError, Refusals, find_files, line_blocks
+from .sources import AnalysisError, Refusals, find_files, line_blocks, no_data
 from .tables import Chunk, Dataset
 
 _FLAGS = {"true": "1", "false": "0", "True": "1", "False": "0", "True.": "1", "False.": "0"}
@@ -65,8 +65,7 @@ def read_answers(dataset: Dataset, attributes: Attributes) -> Answers:
     parts = [_answers(chunk, attributes, dataset.refusals) for chunk in chunks]
     parts = [part for part in parts if len(part)]
     if not parts:
-        reason = f" {dataset.refusals.sentence()}." if dataset.refusals.total else ""
-        raise AnalysisError(f"No record with a usable label and prediction.{reason}")
+        raise dataset.refusals.nothing_left("record with a usable label and prediction")
     scores = None if parts[0].scores is None else np.concatenate([part.scores for part in parts])
     return Answers(
         attributes.problem,
@@ -79,9 +78,7 @@ def read_answers(dataset: Dataset, attributes: Attributes) -> Answers:
 def _merged(dataset: Dataset) -> Iterator[Chunk]:
     """Output columns ``0, 1, ...`` (or flattened names) and the label, ``ground_truth``, as the last."""
     if not dataset.source.exists() or not (files := find_files(dataset.source, (".jsonl",))):
-        raise AnalysisError(
-            f"Job inputs had no data: no merged records under {dataset.locations.name(dataset.source)}."
-        )
+        raise no_data(f"merged records under {dataset.locations.name(dataset.source)}")
     for block in line_blocks(files, dataset.locations, dataset.block_bytes):
         requests = in_window(read_requests(block, dataset.refusals), dataset.window, dataset.refusals)
         if not len(requests.line):

@@ -28,7 +28,7 @@ import pyarrow as pa
 from . import attribution, bias, data_quality, model_constraints, model_quality
 from .profile import profile, profile_chunks
 from .publish import write_json, write_message
-from .sources import AnalysisError, Locations, find_files, rebase
+from .sources import AnalysisError, Locations, find_files, no_data, rebase
 from .tables import Chunk, Dataset
 
 Json = dict[str, Any]
@@ -203,7 +203,7 @@ def _feature_names(path: Path, locations: Locations) -> list[str]:
 def _read(folder: Path, names: list[str], locations: Locations) -> pd.DataFrame:
     files = find_files(folder, (".csv", "")) if folder.exists() else []
     if not files:
-        raise AnalysisError(f"Job inputs had no data: no .csv file under {locations.name(folder)}.")
+        raise no_data(f".csv file under {locations.name(folder)}")
     rows = pd.concat([pd.read_csv(file, header=None) for file in files], ignore_index=True)
     if rows.shape[1] != len(names):
         raise AnalysisError(

@@ -43,7 +43,7 @@ PATHS = {
     "endpointOutput": ("captureData", "endpointOutput"),
     "groundTruthData": ("groundTruthData",),
 }
-_GRACE = timedelta(hours=1)
+_HOUR = timedelta(hours=1)
 MISMATCH = (
     "Error: Encoding mismatch: Encoding is {0} for endpointInput, but Encoding is {1} for endpointOutput. "
     "We currently only support the same type of input and output encoding at the moment."
@@ -229,22 +229,47 @@ def encoding_of(requests: Requests) -> str:
 
 
 def in_window(requests: Requests, window: tuple[str, str], refusals: Refusals) -> Requests:
-    """Refuse records stamped more than an hour outside ``(start, end)``: some clock has jumped.
+    """Leave out what lies beside the window ``(start, end)``; refuse what lies far from it.
 
-    An hour of grace, because a capture file is filed by the hour it was begun in.
+    Captures come in folders of an hour. A window of whole hours takes its folders as they are, as the managed
+    service does; of one that begins or ends within an hour the folders hold records of its neighbours. A
+    record stamped more than an hour outside the folders' hours says that some clock has jumped.
     """
     if not all(window) or not len(requests.line):
         return requests
-    first, last = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in window)
-    low, high = (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (first - _GRACE, last + _GRACE)
-    )
+    first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in window)
     time = requests.field("eventMetadata", "inferenceTime")
-    inside = pc.and_(pc.greater_equal(time, low), pc.less_equal(time, high))
+    low, high = _iso(_floor(first) - _HOUR), _iso(_ceiling(last) + _HOUR)
+    near = pc.and_(pc.greater_equal(time, low), pc.less_equal(time, high))
     mask = _refuse(
-        np.asarray(pc.fill_null(inside, True)), requests, refusals, "inference time outside the window"
+        np.asarray(pc.fill_null(near, True)), requests, refusals, "inference time outside the window"
     )
+    if bounds := within_hour(window):
+        inside = pc.and_(pc.greater_equal(time, bounds[0]), pc.less(time, bounds[1]))
+        mask &= np.asarray(pc.fill_null(inside, True))
     return requests if mask.all() else requests.take(mask)
+
+
+def within_hour(window: tuple[str, str]) -> tuple[str, str] | None:
+    """Start and end as they compare with ``inferenceTime``, of a window that is not of whole hours."""
+    if not all(window):
+        return None
+    first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in window)
+    if first == _floor(first) and last == _floor(last):
+        return None
+    return _iso(first), _iso(last)
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _ceiling(moment: datetime) -> datetime:
+    return moment if moment == _floor(moment) else _floor(moment) + _HOUR
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_encodings(requests: Requests, refusals: Refusals) -> Requests:

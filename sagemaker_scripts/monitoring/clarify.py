@@ -9,6 +9,7 @@ records; ``constraint_violations.json`` appears only when there are violations.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,10 +22,10 @@ import pyarrow as pa
 
 from . import attribution, bias, report_page
 from .attribution import Predict
-from .capture import check_encodings, csv_rows, in_window, read_requests
+from .capture import Rows, check_encodings, csv_rows, in_window, read_requests
 from .predictor import predictor
-from .publish import Report, publish, stamped, write_text
-from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks, rebase
+from .publish import Report, dimensions_of, publish, stamped, write_text
+from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks, no_data, rebase
 from .tables import Dataset
 
 Json = dict[str, Any]
@@ -35,6 +36,8 @@ FORMATS = {
     "application/x-parquet": "parquet",
     "application/json": "json",
 }
+
+ANSWER = ("probability", "predicted")  # columns that come from the answer
 
 
 def job(env: Mapping[str, str], base: Path) -> None:
@@ -50,14 +53,17 @@ def job(env: Mapping[str, str], base: Path) -> None:
     monitored = "Json" in env.get("dataset_format", "")
     if monitored:
         merged = "sagemakerMergeJson" in env["dataset_format"]
-        table = read_window(source, config, locations, refusals, merged=merged, window=window)
+        if merged and not config.get("methods"):
+            # What the SDK's ModelBiasMonitor sends names the question only.
+            config["methods"] = {"pre_training_bias": {}, "post_training_bias": {}}
+        table = read_window(source, config, locations, refusals, merged=merged, window=window, env=env)
     else:
         table = read_table(source, config, locations)
     analysis, local = analyse(table, config, env)
     if refusals.total:
         analysis["refused"] = refusals.to_json()
     report = _judged(analysis, env, base, refusals)
-    publish(report, output, base)
+    publish(report, output, base, env)
     if local is not None:
         write_text(output / "explanations_shap" / "out.csv", local.to_csv(index=False))
 
@@ -129,38 +135,66 @@ def read_window(
     *,
     merged: bool,
     window: tuple[str, str] = ("", ""),
+    env: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Captured rows by the configuration's names, the answer as ``probability``, with labels when merged."""
+    """Captured rows by the configuration's names, with labels when merged.
+
+    Of the answer, ``probability_attribute`` and ``inference_attribute`` (positions; without either the first
+    value is a probability) become the columns ``probability`` and ``predicted``.
+    """
     headers, label = list(config.get("headers") or []), config.get("label")
     features = [name for name in headers if name != label]
     if not features:
         raise AnalysisError("analysis_config: headers are needed to name the columns of captured records.")
     files = find_files(source, (".jsonl",)) if source.exists() else []
     if not files:
-        raise AnalysisError(f"Job inputs had no data: no .jsonl file under {locations.name(source)}.")
-    names = ["probability", *features] + ([str(label)] if merged else [])
+        raise no_data(f".jsonl file under {locations.name(source)}")
+    inputs = [*features, *([str(label)] if merged else [])]
     sections = ("endpointOutput", "endpointInput") + (("groundTruthData",) if merged else ())
-    dataset = Dataset(source, "capture", columns=list(names), locations=locations, refusals=refusals)
+    dataset = Dataset(source, "capture", locations=locations, refusals=refusals)
     parts = []
     for block in line_blocks(files, locations):
         requests = check_encodings(in_window(read_requests(block, refusals), window, refusals), refusals)
-        if len(requests.line):
-            rows = csv_rows(requests, sections, refusals)
-            parts += [chunk.table for chunk in dataset.text_chunks(rows.text, rows.where)]
+        if not len(requests.line):
+            continue
+        if not dataset.columns:
+            answers = csv_rows(requests, ("endpointOutput",), Refusals())
+            dataset.columns = [*_answer_columns(answers, env or {}), *inputs]
+        rows = csv_rows(requests, sections, refusals)
+        parts += [chunk.table for chunk in dataset.text_chunks(rows.text, rows.where)]
     if not parts:
-        reason = f" {refusals.sentence()}." if refusals.total else ""
-        raise AnalysisError(f"Job inputs had no data: no record with {len(names)} values.{reason}")
+        raise refusals.nothing_left(f"record with {len(inputs)} values beside the answer")
+    wanted = [name for name in dataset.columns if name in {*ANSWER, *inputs}]
+    parts = [part.select(wanted) for part in parts]
     frame: pd.DataFrame = pa.concat_tables(parts, promote_options="permissive").to_pandas()
     return frame
 
 
+def _answer_columns(answers: Rows, env: Mapping[str, str]) -> list[str]:
+    """A name for each value of an answer. Raises ``AnalysisError`` when a position names none."""
+    width = len(next(csv.reader([answers.text[0].as_py()]))) if len(answers.text) else 1
+    names = [f"answer {i}" for i in range(width)]
+    said, score = env.get("inference_attribute"), env.get("probability_attribute")
+    for name, place in (("predicted", said), ("probability", score if said else score or "0")):
+        if place is None:
+            continue
+        if not place.isdecimal() or int(place) >= width:
+            setting = "inference_attribute" if name == "predicted" else "probability_attribute"
+            raise AnalysisError(
+                f"{setting}={place!r} names none of the {width} values of an answer; count from 0."
+            )
+        names[int(place)] = name
+    return names
+
+
 def _judged(analysis: Json, env: Mapping[str, str], base: Path, refusals: Refusals) -> Report:
     entries = bias.metrics_of(analysis) + attribution.metrics_of(analysis)
-    dimensions = {"Endpoint": env["sagemaker_endpoint_name"]} if env.get("sagemaker_endpoint_name") else {}
-    if env.get("sagemaker_monitoring_schedule_name"):
-        dimensions["MonitoringSchedule"] = env["sagemaker_monitoring_schedule_name"]
     time = env.get("metric_time") or env.get("start_time") or ""
-    metrics = stamped(entries, time, dimensions) if env.get("publish_cloudwatch_metrics") == "Enabled" else []
+    metrics = (
+        stamped(entries, time, dimensions_of(env))
+        if env.get("publish_cloudwatch_metrics") == "Enabled"
+        else []
+    )
     violations: list[Json] = []
     baseline: Json | None = None
     if env.get("baseline_constraints"):
@@ -231,9 +265,9 @@ def _names(method: Json | None) -> tuple[str, ...]:
 
 
 def _given_prediction(table: pd.DataFrame, config: Json, env: Mapping[str, str]) -> pd.Series | None:
-    named = config.get("predicted_label")
-    if named in table.columns:
-        return table[named]
+    for named in (config.get("predicted_label"), "predicted"):
+        if named in table.columns:
+            return table[named]
     if "probability" not in table.columns:
         return None
     if config.get("label") not in table.columns:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import publish
+from .installing import install_missing
 from .sources import AnalysisError
 
 BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
@@ -18,7 +19,7 @@ def analyzer(env: Mapping[str, str], base: Path) -> None:
     from .hooks import load
 
     settings = settings_from(env, base)
-    publish.publish(run(settings), settings.output, base)
+    publish.publish(run(settings), settings.output, base, env)
     if settings.postprocessor:
         load(settings.postprocessor, "postprocess_handler")()
 
@@ -30,15 +31,25 @@ def merger(env: Mapping[str, str], base: Path) -> None:
 
 
 def clarify(env: Mapping[str, str], base: Path) -> None:
+    _install_missing()
     from .clarify import job
 
     job(env, base)
 
 
 def baseline(env: Mapping[str, str], base: Path) -> None:
+    _install_missing()
     from .baseline import job
 
     job(env, base)
+
+
+def _install_missing() -> None:
+    """SageMaker's XGBoost image lacks what bias and attribution are computed with."""
+    try:
+        install_missing(Path(__file__).with_name("requirements.txt"))
+    except RuntimeError as error:
+        raise AnalysisError(f"{error}. Use an image that has it, or allow the job to reach PyPI.") from error
 
 
 JOBS: dict[str, Callable[[Mapping[str, str], Path], None]] = {

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .capture import within_hour
 from .publish import write_json, write_lines, write_message
-from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks, rebase
+from .sources import AnalysisError, Locations, Refusals, find_files, line_blocks, no_data, rebase
 
 Json = dict[str, Any]
 
@@ -57,10 +58,16 @@ class Label(NamedTuple):
     encoding: str
 
 
-def merge(captures: Path, labels: Path, output: Path, locations: Locations | None = None) -> Counts:
-    """Join the captures below one folder with the labels below another.
+def merge(
+    captures: Path,
+    labels: Path,
+    output: Path,
+    locations: Locations | None = None,
+    window: tuple[str, str] = ("", ""),
+) -> Counts:
+    """Join the captures below one folder with the labels below another; write joined records to ``output``.
 
-    Write joined records below ``output``.
+    ``window``: start and end; of a window that is not of whole hours only its own captures are joined.
 
     Raises ``AnalysisError`` when there are no captures, no labels, or not one pair.
     """
@@ -70,23 +77,32 @@ def merge(captures: Path, labels: Path, output: Path, locations: Locations | Non
     files = _files(captures, locations, "captured")
     ambiguous = _reused_ids(files, locations)
     if not known:
-        reason = f" {counts.refused.sentence()}." if counts.refused.total else ""
-        raise AnalysisError(f"Job inputs had no data: no ground truth to merge.{reason}")
+        raise counts.refused.nothing_left("ground truth to merge")
     used: set[str] = set()
     folders = sorted({path.parent for path in files})
     for folder in folders:
         inside = [path for path in files if path.parent == folder]
         place = folder.relative_to(captures)
         name = f"part-00000-{uuid.uuid5(_NAMESPACE, place.as_posix())}.c000.jsonl"
-        joined = _join(_records(inside, locations, counts.refused), known, ambiguous, used, counts)
+        records = _inside(_records(inside, locations, counts.refused), within_hour(window))
+        joined = _join(records, known, ambiguous, used, counts)
         write_lines(output / place / name, joined)
     counts.labels_without_capture = len(known.keys() - used - ambiguous)
     if not counts.matched:
-        raise AnalysisError(
-            f"No captured request has a label: {counts.waiting} wait for one, "
-            f"{counts.labels_without_capture} labels belong to no request of this window."
+        raise counts.refused.nothing_left(
+            f"captured request has a label: {counts.waiting} wait for one, "
+            f"{counts.labels_without_capture} labels belong to no request of this window"
         )
     return counts
+
+
+def _inside(
+    records: Iterator[tuple[str, Json]], bounds: tuple[str, str] | None
+) -> Iterator[tuple[str, Json]]:
+    for where, record in records:
+        time = record["eventMetadata"].get("inferenceTime") or ""
+        if bounds is None or bounds[0] <= time < bounds[1]:
+            yield where, record
 
 
 def read_labels(files: list[Path], locations: Locations, counts: Counts) -> dict[str, Label]:
@@ -204,7 +220,7 @@ def _lines(files: list[Path], locations: Locations, refusals: Refusals) -> Itera
 def _files(folder: Path, locations: Locations, what: str) -> list[Path]:
     files = find_files(folder, (".jsonl",)) if folder.exists() else []
     if not files:
-        raise AnalysisError(f"Job inputs had no data: no {what} .jsonl file under {locations.name(folder)}.")
+        raise no_data(f"{what} .jsonl file under {locations.name(folder)}")
     # By hour folder and file name, across endpoints: the order in which they were collected.
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix() if folder.is_dir() else "")
 
@@ -217,7 +233,8 @@ def job(env: Mapping[str, str], base: Path, write: Callable[[Path, Json], None] 
     captures, labels, output = (
         rebase(env[name], base) for name in ("dataset_source", "ground_truth_source", "output_path")
     )
-    counts = merge(captures, labels, output, Locations.of_job(base))
+    window = (env.get("start_time", ""), env.get("end_time", ""))
+    counts = merge(captures, labels, output, Locations.of_job(base), window)
     write(output / "merge_report.json", counts.to_json())
     refused = f" {counts.refused.sentence()}." if counts.refused.total else ""
     write_message(

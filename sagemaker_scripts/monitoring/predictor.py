@@ -58,7 +58,7 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
         try:
             client.get_waiter("endpoint_in_service").wait(
                 EndpointName=name,
-                WaiterConfig={"Delay": int(config.get("poll_seconds", 5)), "MaxAttempts": 240},
+                WaiterConfig={"Delay": 1, "MaxAttempts": 1200},
             )
             yield _invoker(name, config)
         finally:

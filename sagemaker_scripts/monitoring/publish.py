@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 
 INFINITY = 2.348543e108  # what Clarify publishes for an infinite metric
 MESSAGE_BYTES = 1024
+METRICS_A_REQUEST = 1000  # PutMetricData's limit
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class Report:
         return "Completed: Job completed successfully with no violations."
 
 
-def publish(report: Report, output: Path, base: Path) -> None:
-    """Write a report below ``output`` and its message and metrics below ``base``."""
+def publish(report: Report, output: Path, base: Path, env: Mapping[str, str]) -> None:
+    """Write a report below ``output`` and its message and metrics below ``base``.
+
+    A plain processing job has no service that would read the metrics: with ``cloudwatch_namespace`` in its
+    environment they are sent from here.
+    """
     for name, content in report.files.items():
         write_json(output / name, content)
     if report.violations is not None:
@@ -51,7 +57,25 @@ def publish(report: Report, output: Path, base: Path) -> None:
     if report.metrics:
         lines = "".join(json.dumps(metric) + "\n" for metric in report.metrics)
         write_text(base / "output" / "metrics" / "cloudwatch" / "cloudwatch_metrics.jsonl", lines)
+    if namespace := env.get("cloudwatch_namespace"):
+        send([*report.metrics, _count_of(report, env)], namespace)
     write_message(base, report.message)
+
+
+def send(metrics: list[Json], namespace: str) -> None:
+    """Put stamped metrics into CloudWatch."""
+    import boto3  # the managed images' jobs do without
+
+    client = boto3.client("cloudwatch")
+    for start in range(0, len(metrics), METRICS_A_REQUEST):
+        client.put_metric_data(Namespace=namespace, MetricData=metrics[start : start + METRICS_A_REQUEST])
+
+
+def _count_of(report: Report, env: Mapping[str, str]) -> Json:
+    """``violations``, ours: what an alarm looks at that does not care which metric has drifted."""
+    time = env.get("metric_time") or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    count = {"MetricName": "violations", "Value": float(len(report.violations or [])), "Unit": "Count"}
+    return stamped([count], time, dimensions_of(env))[0]
 
 
 def write_message(base: Path, text: str) -> None:
@@ -88,6 +112,13 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def dimensions_of(env: Mapping[str, str]) -> dict[str, str]:
+    """A monitor's CloudWatch dimensions, as far as its environment names them."""
+    schedule = "sagemaker_monitoring_schedule_name"
+    names = {"Endpoint": "sagemaker_endpoint_name", "MonitoringSchedule": schedule}
+    return {name: env[variable] for name, variable in names.items() if env.get(variable)}
 
 
 def stamped(metrics: Iterable[Json], time: str, dimensions: Mapping[str, str]) -> list[Json]:

@@ -15,10 +15,16 @@ from typing import Any, NamedTuple
 
 BLOCK_BYTES = 16 << 20
 EXAMPLES = 20
+NO_DATA = "Job inputs had no data"  # the managed service's words, by which callers know this outcome
 
 
 class AnalysisError(Exception):
     """The execution cannot be analysed; the text says what was wrong, where, and what to do."""
+
+
+def no_data(what: str) -> AnalysisError:
+    """There was nothing to analyse: an outcome of its own, known by the beginning of its text."""
+    return AnalysisError(f"{NO_DATA}: no {what}.")
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,12 @@ class Refusals:
         first = self.examples[0]
         detail = f" {first['detail']!r}" if first["detail"] else ""
         return f"{self.total} {noun} refused ({reasons}); first: {first['where']}, {first['reason']}{detail}"
+
+    def nothing_left(self, what: str) -> AnalysisError:
+        """The error when no usable record is left: no data if none came, a failure if all were refused."""
+        if not self.total:
+            return no_data(what)
+        return AnalysisError(f"No {what}: {self.sentence()}.")
 
 
 class Span(NamedTuple):

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from .capture import check_encodings, csv_rows, encoding_of, in_window, json_records, read_requests
 from .hooks import Preprocess, preprocessed
-from .sources import AnalysisError, Block, Locations, Refusals, find_files, line_blocks
+from .sources import AnalysisError, Block, Locations, Refusals, find_files, line_blocks, no_data
 
 Kinds = Mapping[str, str]  # column -> Integral | Fractional | String, as the baseline inferred them
 
@@ -69,10 +69,8 @@ class Dataset:
         }[self.format]
         files = find_files(self.source, suffixes) if self.source.exists() else []
         if not files:
-            raise AnalysisError(
-                f"Job inputs had no data: no {' or '.join(s for s in suffixes if s)} file under "
-                f"{self.locations.name(self.source)}."
-            )
+            kinds = " or ".join(suffix for suffix in suffixes if suffix)
+            raise no_data(f"{kinds} file under {self.locations.name(self.source)}")
         readers = {"csv": self._csv, "json": self._json, "parquet": self._parquet, "capture": self._capture}
         yield from readers[self.format](files)
 

@@ -193,6 +193,30 @@ def test_bias_window_with_drift(window, job):
     assert job.message.startswith("CompletedWithViolations: Job completed successfully with ")
 
 
+def test_the_sdks_bias_monitor_names_the_question_only(window, job):
+    """Its configuration has no methods, and its answer may have more values than the probability."""
+    assert window(BIAS, table(seed=9), MERGED) == 0
+    expected = job.output("analysis.json")["post_training_bias_metrics"]["facets"]["Plan"][0]["metrics"]
+    config = job.base / "processing/input/config/analysis_config.json"
+    config.write_text(json.dumps({key: CONFIG[key] for key in CONFIG if key not in ("version", "predictor")}))
+    hour = job.base / "processing/input_data/a.jsonl"
+    lines = [json.loads(line) for line in hour.read_text().splitlines()]
+    for line in lines:
+        said = line["captureData"]["endpointOutput"]
+        said["data"] = f"{int(float(said['data']) > 0.5)},x,{said['data']}"
+    hour.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for attributes in ({"inference_attribute": "0"}, {"probability_attribute": "2"}):
+        assert jobs.main(["clarify"], job.env | attributes) == 0, job.message
+        analysis = job.output("analysis.json")
+        assert analysis.keys() >= {"pre_training_bias_metrics", "post_training_bias_metrics"}
+        found = {m["name"]: m for m in analysis["post_training_bias_metrics"]["facets"]["Plan"][0]["metrics"]}
+        assert {m["name"]: m["value"] for m in expected} == {
+            m["name"]: found[m["name"]]["value"] for m in expected
+        }
+    assert jobs.main(["clarify"], job.env | {"probability_attribute": "3"}) == 1
+    assert job.message == "probability_attribute='3' names none of the 3 values of an answer; count from 0."
+
+
 def test_attribution_window(window, job):
     rows = table(60, seed=9)
     assert window(SHAP, rows, CAPTURE) == 0

@@ -338,9 +338,7 @@ def test_base64_record_is_refused(window, traffic, capture, job):
 
 def test_only_base64_records_fail(window, capture, job):
     assert window([capture("MTgx", "MC41", encoding="BASE64")]) == 1
-    assert job.message.startswith(
-        "Job inputs had no data: no readable record. 1 record refused (BASE64 record"
-    )
+    assert job.message.startswith("No readable record: 1 record refused (BASE64 record")
 
 
 def test_encodings_that_differ_fail_with_the_managed_text(window, capture, job, capsys):
@@ -395,6 +393,17 @@ def test_clock_that_jumps(window, traffic, capture, job):
     assert "inference time outside the window: 1" in json.dumps(job.output("constraint_violations.json"))
     assert window(traffic(30), start_time="2026-11-20T12:00:00Z") == 1
     assert "before it starts" in job.message
+
+
+def test_a_window_within_an_hour_leaves_its_neighbours_records_to_them(window, traffic, capture, job):
+    def at(time):
+        return capture("181.5,4,no", "0.5", time=time)
+
+    lines = [at("2026-11-20T10:29:59Z"), *traffic(30), at("2026-11-20T10:30:00Z"), at("2026-11-20T10:45:00Z")]
+    assert window(lines, start_time="2026-11-20T10:30:00Z", end_time="2026-11-20T10:45:00Z") == 0
+    assert job.output("statistics.json")["dataset"] == {"item_count": 1}
+    assert window(lines, start_time="2026-11-20T10:50:00Z", end_time="2026-11-20T10:55:00Z") == 1
+    assert job.message == "Job inputs had no data: no readable record."
 
 
 def test_baseline_of_another_model_version_fails(window, traffic, baseline, job):

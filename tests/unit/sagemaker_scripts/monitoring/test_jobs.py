@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_scripts import monitoring
-from sagemaker_scripts.monitoring import jobs
+from sagemaker_scripts.monitoring import jobs, publish
 from sagemaker_scripts.monitoring.publish import MESSAGE_BYTES, stamped, write_message
 
 PACKAGE = Path(monitoring.__file__).parent
@@ -68,6 +68,45 @@ def test_failure_is_one_sentence_and_nothing_half_written(data):
 def test_settings_that_make_no_sense(data, env, message):
     assert jobs.main(["analyzer"], data.env | env) == 1
     assert data.message.startswith(message)
+
+
+def test_a_plain_processing_job_sends_its_metrics_itself(data, monkeypatch):
+    sent = []
+
+    class CloudWatch:
+        def put_metric_data(self, **request):
+            sent.append(request)
+
+    monkeypatch.setattr("boto3.client", {"cloudwatch": CloudWatch()}.get)
+    report = publish.Report({}, [{}, {}], metrics=[{"MetricName": str(i)} for i in range(1000)])
+    env = {
+        "cloudwatch_namespace": "churn",
+        "sagemaker_endpoint_name": "e",
+        "metric_time": "2026-11-20T10:00:00Z",
+    }
+    publish.publish(report, data.base / "out", data.base, env)
+    assert [(r["Namespace"], len(r["MetricData"])) for r in sent] == [("churn", 1000), ("churn", 1)]
+    assert sent[1]["MetricData"] == [
+        {
+            "MetricName": "violations",
+            "Timestamp": "2026-11-20T10:00:00Z",
+            "Dimensions": [{"Name": "Endpoint", "Value": "e"}],
+            "Value": 2.0,
+            "Unit": "Count",
+        }
+    ]
+
+
+def test_what_the_image_lacks_is_installed_for_those_who_need_it(data, monkeypatch):
+    def refuse(path):
+        raise RuntimeError(f"cannot install {path.name}: no network")
+
+    monkeypatch.setattr(jobs, "install_missing", refuse)
+    assert jobs.main(["clarify"], data.env) == 1
+    assert data.message.startswith("cannot install requirements.txt: no network. Use an image that has it")
+    assert jobs.main(["analyzer"], data.env) == 0
+    # Each folder is uploaded by itself, so each has the module.
+    assert (PACKAGE / "installing.py").read_bytes() == (PACKAGE.parent / "churn/installing.py").read_bytes()
 
 
 def test_unknown_job(capsys):

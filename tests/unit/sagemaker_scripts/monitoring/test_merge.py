@@ -136,6 +136,16 @@ def test_no_labels_and_no_pair_fail(folders, capture, label, tmp_path):
     assert not out.exists()
 
 
+def test_a_window_within_an_hour_joins_its_own_captures(folders, capture, label):
+    lines = [capture("1", "0.5", event=f"e{i}", time=f"2026-11-20T10:{i}0:00Z") for i in range(4)]
+    captures, labels, out = folders(lines, [label(f"e{i}", "1") for i in range(4)])
+    counts = merge(captures, labels, out, window=("2026-11-20T10:10:00Z", "2026-11-20T10:30:00Z"))
+    assert [record["eventMetadata"]["eventId"] for record in records(out)] == ["e1", "e2"]
+    assert (counts.captures, counts.matched, counts.labels_without_capture) == (2, 2, 2)
+    counts = merge(captures, labels, out, window=("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"))
+    assert counts.matched == 4
+
+
 def test_container_contract(job, capture, label):
     hour = job.input(f"/opt/ml/processing/input_data/{PLACE}", f"s3://bucket/capture/{PLACE}")
     (hour / "a.jsonl").write_text(capture("1,2", "0.7", event="e1") + capture("1,3", "0.7", event="e2"))

@@ -303,7 +303,7 @@ def test_bad_labels_and_probabilities_are_named(window, merged, job):
 def test_only_bad_labels_fail(window, merged, job):
     assert window([merged("0.9", "yes")], STRICT) == 1
     assert job.message.startswith(
-        "No record with a usable label and prediction. 1 record refused (label outside"
+        "No record with a usable label and prediction: 1 record refused (label outside"
     )
 
 

@@ -6,7 +6,8 @@ next one. Guaranteed: every answer a client has seen is captured exactly once, a
 killed; a captured request whose answer never arrived may be there too. Not guaranteed: what was captured in
 the seconds before the machine loses power, because the spool is not fsynced for every request.
 
-A file is uploaded 60 s after its first record, when the hour changes, when its endpoint goes, and on `flush`.
+A file is uploaded 60 s after its first record (LOCAL_AWS_CAPTURE_SECONDS changes that), when the hour changes,
+when its endpoint goes, and on `flush`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from local_aws.serving import desired
 
 log = logging.getLogger(__name__)
 
-FILE_AGE = timedelta(seconds=60)
+FILE_AGE = timedelta(seconds=float(os.environ.get("LOCAL_AWS_CAPTURE_SECONDS") or 60))
 PART = ".part"  # a spool file that still grows
 
 # Records are put together from quoted strings: json.dumps of the whole takes four times as long, which a

@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import threading
 from typing import Any
 
@@ -17,6 +18,8 @@ from local_aws.processes import Job
 from .backend import Service
 
 log = logging.getLogger(__name__)
+
+SETTINGS = ("LOCAL_AWS_CAPTURE_SECONDS",)  # of the data plane, passed on
 
 _publishing = threading.Lock()
 
@@ -32,7 +35,8 @@ def start(context: Context) -> None:
                 *("--region", context.region, "--account", context.account),
                 *(("--images", str(context.images.resolve())) if context.images else ()),
             ],
-            env={"PYTHONPATH": str(PROJECT_ROOT)},
+            env={"PYTHONPATH": str(PROJECT_ROOT)}
+            | {name: os.environ[name] for name in SETTINGS if name in os.environ},
             cwd=context.data_dir / "serving",
             log_group="/local-aws/serving",
             log_stream="data-plane",

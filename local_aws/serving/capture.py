@@ -6,8 +6,8 @@ next one. Guaranteed: every answer a client has seen is captured exactly once, a
 killed; a captured request whose answer never arrived may be there too. Not guaranteed: what was captured in
 the seconds before the machine loses power, because the spool is not fsynced for every request.
 
-A file is uploaded 60 s after its first record (LOCAL_AWS_CAPTURE_SECONDS changes that), when the hour changes,
-when its endpoint goes, and on `flush`.
+A file is uploaded 60 s after its first record (or LOCAL_AWS_CAPTURE_SECONDS), when the hour changes, when its
+endpoint goes, and on `flush`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from scipy import stats
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
-CANDIDATES = (1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, float("inf"))
+CANDIDATES = (10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, 10_000.0, float("inf"))
 SLOPE_CONFIDENCE = 0.95
 SLOPE_FACTOR = 6**0.5 - 1
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,9 @@ class Stream:
 
 
 @pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(event_log, "LONGEST_PAUSE", 0.01)
-    return
 
 
 def opened(folder: Path, stream: Stream) -> EventLog:

@@ -20,13 +20,17 @@ from .conftest import BEST, logged_rows, write_rows
 NOW = 1_790_000_000.25
 
 
+def no_client(service: str) -> Any:
+    raise AssertionError(f"a client of {service} is not needed")
+
+
 class Firehose:
     """Keeps what is put into each stream."""
 
     def __init__(self) -> None:
         self.streams: dict[str, list[dict[str, Any]]] = {}
 
-    def put_record_batch(self, *, DeliveryStreamName: str, Records: list[dict[str, bytes]]) -> dict[str, Any]:  # noqa: N803  # as boto3 names them
+    def put_record_batch(self, *, DeliveryStreamName: str, Records: list[dict[str, bytes]]) -> dict[str, Any]:
         lines = b"".join(record["Data"] for record in Records).splitlines()
         self.streams.setdefault(DeliveryStreamName, []).extend(map(json.loads, lines))
         return {"FailedPutCount": 0, "RequestResponses": [{"RecordId": "1"}] * len(Records)}
@@ -82,7 +86,7 @@ def test_actions_are_drawn_from_the_logged_distribution(tmp_path: Path, simple: 
     worker = Worker(
         model.load(tmp_path / "m"),
         Settings("exp", folder=tmp_path, seed=1),
-        {}.__getitem__,
+        no_client,
         clock=lambda: NOW,
     )
     draws = 3000
@@ -253,7 +257,7 @@ def test_top_k_of_varying_arms(tmp_path: Path, firehose: Firehose) -> None:
 
 
 def test_without_streams_decisions_are_answered_and_rewards_refused(trained: Path, tmp_path: Path) -> None:
-    worker = Worker(model.load(trained), Settings("exp", folder=tmp_path), {}.__getitem__)
+    worker = Worker(model.load(trained), Settings("exp", folder=tmp_path), no_client)
     assert worker.decide({"observation": [50, "red"]})["action"] in BEST.values()
     with pytest.raises(InvalidObservation, match="has no reward stream"):
         worker.take_reward({"event_id": "x", "reward": 1})

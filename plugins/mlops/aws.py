@@ -40,3 +40,24 @@ def is_missing(error: ClientError) -> bool:
         details.get("Code") == "ValidationException"
         and any(words in text for words in ("could not find", "not found", "does not exist"))
     )
+
+
+def delete_prefix(s3: Any, uri: str) -> int:
+    """Delete every object under an S3 prefix; returns their number. In a versioned bucket versions remain.
+
+    Raises ValueError for a prefix that is a whole bucket, or does not end in a slash: it would reach further
+    than it says.
+    """
+    bucket, prefix = split_s3(uri)
+    if not prefix.strip("/") or not prefix.endswith("/"):
+        raise ValueError(f"refusing to delete {uri!r}: name a prefix in the bucket, with a slash at its end")
+    deleted = 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if keys:
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            if answer.get("Errors"):
+                error = answer["Errors"][0]
+                raise RuntimeError(f"s3://{bucket}/{error['Key']}: {error['Code']}: {error.get('Message')}")
+            deleted += len(keys)
+    return deleted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from pathlib import Path
@@ -13,11 +14,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from config import load
+from workbench import packaging
 from workbench.programs import code_files, code_version
 from workbench.settings import ROOT, Settings, WorkbenchError
 
 ANSWER_SECONDS = 180.0  # on a machine that is busy with other things; a crash is noticed at once
 CODE_PREFIX = "code"
+FIRST = "storage"  # the stack whose bucket holds what others are made of
 
 
 def client(settings: Settings, service: str) -> Any:
@@ -29,7 +32,10 @@ def client(settings: Settings, service: str) -> Any:
     )
     url = settings.runtime_url if service == "sagemaker-runtime" else settings.aws_url
     config = Config(
-        retries={"mode": "standard", "max_attempts": 3}, proxies={}, s3={"addressing_style": "path"}
+        retries={"mode": "standard", "max_attempts": 3},
+        proxies={},
+        s3={"addressing_style": "path"},
+        inject_host_prefix=False,  # MWAA: there is no api.127.0.0.1
     )
     return session.client(service, endpoint_url=url, config=config)
 
@@ -50,9 +56,15 @@ def provision(settings: Settings, root: Path = ROOT) -> None:
             raise WorkbenchError(f"local AWS does not answer; see {settings.logs}/local-aws.log")
         time.sleep(0.2)
     try:
-        for template in sorted((root / "infrastructure").glob("*.yaml")):
-            _deploy(settings, template)
+        function_key = None
+        for template in sorted((root / "infrastructure").glob("*.yaml"), key=_order):
+            if template.stem == FIRST:
+                _deploy(settings, template, {})
+                function_key = upload_function(settings, root)  # into the bucket of this stack
+            else:
+                _deploy(settings, template, {"FunctionKey": str(function_key)})
         upload_code(settings, root)
+        ensure_environment(settings)
     except (BotoCoreError, ClientError) as error:
         raise WorkbenchError(f"local AWS could not be provisioned: {error}") from error
 
@@ -71,7 +83,39 @@ def upload_code(settings: Settings, root: Path = ROOT) -> str:
     return version
 
 
-def _deploy(settings: Settings, template: Path) -> None:
+def upload_function(settings: Settings, root: Path = ROOT) -> str:
+    """Put the function trigger_dag into the bucket, unless it is there; returns its key."""
+    package = packaging.function(root)
+    key = f"functions/trigger_dag-{hashlib.sha256(package).hexdigest()[:12]}.zip"
+    s3 = client(settings, "s3")
+    if not s3.list_objects_v2(Bucket=settings.bucket, Prefix=key)["KeyCount"]:
+        s3.put_object(Bucket=settings.bucket, Key=key, Body=package)
+    return key
+
+
+def ensure_environment(settings: Settings) -> None:
+    """The MWAA environment that trigger_dag calls: on local AWS it stands for the Airflow that runs here."""
+    local, mwaa = load("local"), client(settings, "mwaa")
+    pages = mwaa.get_paginator("list_environments").paginate()
+    if local.stem in [name for page in pages for name in page["Environments"]]:
+        return
+    mwaa.create_environment(
+        Name=local.stem,
+        DagS3Path="dags",
+        SourceBucketArn=f"arn:aws:s3:::{settings.bucket}",
+        ExecutionRoleArn=local.role_arn("sagemaker"),
+        NetworkConfiguration={
+            "SubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],
+            "SecurityGroupIds": ["sg-00000000000000001"],
+        },
+    )
+
+
+def _order(template: Path) -> tuple[bool, str]:
+    return template.stem != FIRST, template.stem
+
+
+def _deploy(settings: Settings, template: Path, more: dict[str, str]) -> None:
     """Create the template's stack, or update it; unchanged is fine."""
     cloudformation = client(settings, "cloudformation")
     name = f"{load('local').stem}-{template.stem}"
@@ -81,7 +125,7 @@ def _deploy(settings: Settings, template: Path) -> None:
         "TemplateBody": body,
         "Parameters": [
             {"ParameterKey": key, "ParameterValue": value}
-            for key, value in _parameters().items()
+            for key, value in (_parameters() | more).items()
             if re.search(rf"^  {key}:$", body, flags=re.MULTILINE)  # CloudFormation refuses unknown ones
         ],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
@@ -109,6 +153,8 @@ def _parameters() -> dict[str, str]:
         "Environment": local.environment,
         "ServerErrorThreshold": str(local.deployment.server_error_threshold),
         "LatencyThresholdMicroseconds": str(local.deployment.latency_threshold),
+        "FunctionTimeout": "30",
+        "RetrySeconds": "30",  # nobody waits six minutes for a laptop's Airflow
         "MonitoringPeriodSeconds": str(local.monitoring.alarm_period),
     }
 

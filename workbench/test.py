@@ -23,6 +23,7 @@ DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("worker", ("end_to_end",)),
     ("worker", ("unit/config", "unit/mlops", "unit/workbench", "dags")),
     ("local-aws", ("unit/local_aws",)),
+    ("functions", ("unit/lambda_functions",)),
     ("jobs", ("unit/glue_scripts", "unit/sagemaker_scripts", "unit/clients", "unit/images", "unit/serving")),
     ("local-aws", ("contracts/boto3",)),
     ("jobs", ("contracts/jobs",)),

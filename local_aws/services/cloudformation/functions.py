@@ -36,6 +36,8 @@ class Function(NamedResource, CloudFormationModel):
     def put(name: str, properties: Properties, account: str, region: str) -> None:
         functions = _backend(account, region)
         spec = {**properties, "FunctionName": name, "Code": _code(properties["Code"])}
+        if "KmsKeyArn" in spec:
+            spec["KMSKeyArn"] = spec.pop("KmsKeyArn")  # the API's spelling
         spec["Tags"] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
         try:
             function = functions.get_function(name)

@@ -1,0 +1,1 @@
+"""Event in, one DAG run out: the Lambda function between EventBridge and Airflow."""

@@ -9,6 +9,7 @@ from moto.athena import models
 from moto.glue.exceptions import EntityNotFoundException
 from moto.glue.models import GlueBackend, glue_backends
 
+from local_aws.services.athena import prepared as statements
 from local_aws.services.athena import queries
 from local_aws.services.athena.errors import InvalidRequest, MetadataError
 from local_aws.services.athena.queries import Execution
@@ -17,13 +18,14 @@ CATALOG = "AwsDataCatalog"
 # AWS forgets an execution after 45 days; the state here is written on every query, so it is kept small.
 _KEPT = 2000
 _UTILITY = ("SHOW", "DESCRIBE", "DESC", "EXPLAIN")
-_DDL = ("CREATE", "DROP", "ALTER", "MSCK")
+_DDL = ("CREATE", "DROP", "ALTER", "MSCK", "PREPARE", "DEALLOCATE")
 
 
 class AthenaBackend(models.AthenaBackend):
     """Executions are ours; workgroups and named queries are moto's."""
 
     executions: dict[str, Execution]
+    prepared_statements: statements.Statements  # moto's forgets the workgroup
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -58,7 +60,8 @@ class AthenaBackend(models.AthenaBackend):
             raise InvalidRequest(f"WorkGroup {name} is disabled.")
         if not request["QueryString"].strip():
             raise InvalidRequest("QueryString is empty")
-        kind, suffix = _kind_of(request["QueryString"])
+        prepared = self._prepared(name, request["QueryString"])
+        kind, suffix = _kind_of(prepared or request["QueryString"])
         execution = Execution(
             id=str(uuid.uuid4()),
             query=request["QueryString"],
@@ -69,12 +72,18 @@ class AthenaBackend(models.AthenaBackend):
             workgroup=name,
             parameters=request.get("ExecutionParameters") or [],
             submitted=queries.context().clock(),
+            prepared=prepared,
         )
         if execution.context["Catalog"] not in ("awsdatacatalog", ""):
             raise InvalidRequest(f"Catalog {execution.context['Catalog']} is not found.")
         self._remember(execution, token)
         queries.submit(execution)
         return execution.id
+
+    def _prepared(self, workgroup: str, sql: str) -> str | None:
+        """The statement that EXECUTE names; None for any other text. Raises ResourceNotFound."""
+        named = re.match(r"\s*EXECUTE\s+\"?([A-Za-z_][A-Za-z0-9_@:]*)", sql, re.IGNORECASE)
+        return statements.get(self.prepared_statements, workgroup, named[1]).sql if named else None
 
     def _remember(self, execution: Execution, token: str | None) -> None:
         self.executions[execution.id] = execution

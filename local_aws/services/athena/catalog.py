@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from moto.athena.models import athena_backends
 from moto.glue.exceptions import (
     DatabaseAlreadyExistsException,
     EntityNotFoundException,
@@ -15,14 +16,16 @@ from moto.glue.models import GlueBackend, glue_backends
 
 from local_aws.context import Context
 from local_aws.services.athena.engine.errors import QueryError
+from local_aws.services.athena.prepared import PreparedStatement
 
 
 class Catalog:
-    """The operations of one query; `output` is the folder, an s3:// URI, where its results go."""
+    """The operations of one query of a workgroup; `output` is the folder, an s3:// URI, of its results."""
 
-    def __init__(self, context: Context, output: str) -> None:
+    def __init__(self, context: Context, output: str, workgroup: str) -> None:
         self._context = context
         self._output = output
+        self._workgroup = workgroup
 
     def answer(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do what the engine asks. Raises QueryError."""
@@ -41,10 +44,6 @@ class Catalog:
                 return None
         storage = table.get("StorageDescriptor") or {}
         serde = storage.get("SerdeInfo") or {}
-        if table.get("TableType") == "VIRTUAL_VIEW":
-            raise QueryError(
-                "NOT_SUPPORTED", f"{database}.{name} is a view, which local AWS does not compute"
-            )
         return {
             "database": database,
             "name": name,
@@ -54,7 +53,14 @@ class Catalog:
             "serde": serde.get("SerializationLibrary") or "",
             "serde_parameters": serde.get("Parameters") or {},
             "parameters": table.get("Parameters") or {},
+            "input_format": storage.get("InputFormat") or "",
+            "output_format": storage.get("OutputFormat") or "",
+            "view": table.get("ViewOriginalText") if table.get("TableType") == "VIRTUAL_VIEW" else None,
         }
+
+    def do_now(self) -> str:
+        """The present moment, in ISO 8601."""
+        return self._context.clock().isoformat()
 
     def do_partitions(self, database: str, name: str) -> list[dict[str, Any]]:
         """The partitions of a table with their values and locations."""
@@ -147,6 +153,35 @@ class Catalog:
             except EntityNotFoundException:
                 raise QueryError("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist") from None
             self._context.state.commit("glue")
+
+    def do_put_view(self, database: str, table: dict[str, Any], replace: bool) -> None:
+        """CREATE [OR REPLACE] VIEW; a table of that name is not replaced."""
+        present = self.do_get_table(database, table["Name"])
+        if present and not (replace and present["view"]):
+            kind = "View" if present["view"] else "Table"
+            raise _failed(f"{kind} already exists: {database}.{table['Name']}")
+        if present is None:
+            self.do_create_table(database, table, exists_ok=False)
+            return
+        with self._changing():
+            self._glue.update_table(database, table["Name"], table)
+            self._context.state.commit("glue")
+
+    def do_prepare(self, name: str, sql: str) -> None:
+        """PREPARE: a statement of that name is replaced."""
+        statements = athena_backends[self._context.account][self._context.region].prepared_statements
+        now = self._context.clock()
+        with self._context.state.lock("athena"):
+            statements[self._workgroup, name] = PreparedStatement(name, self._workgroup, sql, "", now)
+            self._context.state.commit("athena")
+
+    def do_deallocate(self, name: str) -> None:
+        """DEALLOCATE PREPARE."""
+        statements = athena_backends[self._context.account][self._context.region].prepared_statements
+        with self._context.state.lock("athena"):
+            if statements.pop((self._workgroup, name), None) is None:
+                raise QueryError("NOT_FOUND", f"Prepared statement not found: {name}")
+            self._context.state.commit("athena")
 
     def do_drop_table(self, database: str, name: str, missing_ok: bool) -> None:
         """DROP TABLE."""

@@ -12,6 +12,15 @@ class InvalidRequest(JsonRESTError):
         super().__init__("InvalidRequestException", message)
 
 
+class ResourceNotFound(JsonRESTError):
+    """ResourceNotFoundException: there is no prepared statement of that name."""
+
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ResourceNotFoundException", message)
+
+
 class MetadataError(JsonRESTError):
     """MetadataException: the catalog has no such database or table."""
 

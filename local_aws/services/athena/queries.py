@@ -44,6 +44,7 @@ class Execution:
     scanned: int = 0
     manifest: str | None = None
     statistics: dict[str, int] = field(default_factory=dict)
+    prepared: str | None = None  # what EXECUTE names
 
     @property
     def location(self) -> str:
@@ -138,10 +139,11 @@ def _execute(execution: Execution, folder: Path) -> dict[str, Any]:
         "sql": execution.query,
         "database": execution.context.get("Database"),
         "parameters": execution.parameters,
+        "prepared": execution.prepared,
         "folder": str(folder),
     }
     try:
-        message = worker.run(request, Catalog(context(), execution.output).answer)
+        message = worker.run(request, Catalog(context(), execution.output, execution.workgroup).answer)
     except WorkerDied:
         worker.kill()
         raise

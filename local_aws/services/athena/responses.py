@@ -6,7 +6,7 @@ from typing import Any
 from moto.athena import responses
 
 from local_aws.context import NoSuchObject
-from local_aws.services.athena import pages, queries
+from local_aws.services.athena import pages, prepared, queries
 from local_aws.services.athena.backend import CATALOG, AthenaBackend
 from local_aws.services.athena.errors import InvalidRequest
 from local_aws.services.athena.queries import Execution
@@ -143,6 +143,54 @@ class AthenaResponse(responses.AthenaResponse):
             raise InvalidRequest(f"NamedQuery {self._request['NamedQueryId']} was not found")
         found: str = super().get_named_query()
         return found
+
+    def create_prepared_statement(self) -> str:
+        """CreatePreparedStatement."""
+        self._backend.workgroup(self._request["WorkGroup"])
+        prepared.create(self._backend.prepared_statements, self._request, queries.context().clock())
+        return "{}"
+
+    def get_prepared_statement(self) -> str:
+        """GetPreparedStatement."""
+        request, known = self._request, self._backend.prepared_statements
+        found = prepared.get(known, request["WorkGroup"], request["StatementName"])
+        return json.dumps({"PreparedStatement": found.as_dict()})
+
+    def batch_get_prepared_statement(self) -> str:
+        """BatchGetPreparedStatement."""
+        request, known = self._request, self._backend.prepared_statements
+        names = request["PreparedStatementNames"]
+        found = [known[key].as_dict() for name in names if (key := (request["WorkGroup"], name)) in known]
+        missing = [
+            {"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": "not found"}
+            for name in names
+            if (request["WorkGroup"], name) not in known
+        ]
+        return json.dumps({"PreparedStatements": found, "UnprocessedPreparedStatementNames": missing})
+
+    def list_prepared_statements(self) -> str:
+        """ListPreparedStatements: of one workgroup, by name."""
+        group = self._request["WorkGroup"]
+        self._backend.workgroup(group)
+        known = sorted(self._backend.prepared_statements.items())
+        listed = [
+            {"StatementName": name, "LastModifiedTime": found.modified.timestamp()}
+            for (owner, name), found in known
+            if owner == group
+        ]
+        return self._page("PreparedStatements", listed, 50)
+
+    def update_prepared_statement(self) -> str:
+        """UpdatePreparedStatement."""
+        prepared.update(self._backend.prepared_statements, self._request, queries.context().clock())
+        return "{}"
+
+    def delete_prepared_statement(self) -> str:
+        """DeletePreparedStatement."""
+        request, known = self._request, self._backend.prepared_statements
+        found = prepared.get(known, request["WorkGroup"], request["StatementName"])
+        del known[found.workgroup, found.name]
+        return "{}"
 
     def list_data_catalogs(self) -> str:
         """ListDataCatalogs: Glue's, then the registered ones."""

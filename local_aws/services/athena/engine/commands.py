@@ -42,7 +42,14 @@ def _show(text: str) -> Catalog:
         pattern = _pattern(words)
         words.end()
         return Catalog("show_tables", {"database": database, "pattern": pattern}, kind="UTILITY")
+    if words.take("VIEWS"):
+        database = words.name()[1] if words.take("IN") or words.take("FROM") else None
+        pattern = _pattern(words)
+        words.end()
+        return Catalog("show_views", {"database": database, "pattern": pattern}, kind="UTILITY")
     for phrase, operation in (
+        (("CREATE", "VIEW"), "show_create_view"),
+        (("CREATE", "TABLE"), "show_create_table"),
         (("PARTITIONS",), "show_partitions"),
         (("COLUMNS", "IN"), "show_columns"),
         (("COLUMNS", "FROM"), "show_columns"),
@@ -74,6 +81,33 @@ def _describe(text: str) -> Catalog:
     name = words.name()
     words.end()
     return Catalog("describe", {"name": name}, kind="UTILITY")
+
+
+def _prepare(text: str) -> Catalog:
+    words = Words(text)
+    words.need("PREPARE")
+    name = words.next("a name").text
+    words.need("FROM")
+    return Catalog("prepare", {"name": name, "sql": words.rest()})
+
+
+def _deallocate(text: str) -> Catalog:
+    words = Words(text)
+    words.need("DEALLOCATE", "PREPARE")
+    name = words.next("a name").text
+    words.end()
+    return Catalog("deallocate", {"name": name})
+
+
+def parameters_of(text: str) -> list[str]:
+    """The parameters of EXECUTE name [USING parameter, ...], each as it is written."""
+    words = Words(text)
+    words.need("EXECUTE")
+    words.next("a name")
+    if not words.take("USING"):
+        words.end()
+        return []
+    return words.separated()
 
 
 def _alter(text: str) -> Catalog:
@@ -122,6 +156,8 @@ BY_WORD: dict[str, Callable[[str], Statement]] = {
     "SHOW": _show,
     "MSCK": _repair,
     "ALTER": _alter,
+    "PREPARE": _prepare,
+    "DEALLOCATE": _deallocate,
     "DESCRIBE": _describe,
     "DESC": _describe,
 }

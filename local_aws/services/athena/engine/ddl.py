@@ -6,6 +6,7 @@
 import fnmatch
 from typing import Any, Protocol
 
+from local_aws.services.athena.engine import definitions
 from local_aws.services.athena.engine.errors import QueryError
 
 Name = tuple[str | None, str]
@@ -49,9 +50,15 @@ def drop_database(catalog: CatalogClient, database: str | None, **arguments: Any
     return None
 
 
-def drop_table(catalog: CatalogClient, database: str | None, name: Name, missing_ok: bool) -> Answer:
-    """DROP TABLE; the data stays, as it does for external tables."""
+def drop_table(
+    catalog: CatalogClient, database: str | None, name: Name, missing_ok: bool, is_view: bool
+) -> Answer:
+    """DROP TABLE and DROP VIEW; the data stays, as it does for external tables."""
     schema, table = qualified(name, database)
+    found = catalog("get_table", database=schema, name=table)
+    if found and bool(found["view"]) != is_view:
+        kinds = ("view", "table") if is_view else ("table", "view")
+        raise QueryError("DDL_FAILED", f"{schema}.{table} is not a {kinds[0]} but a {kinds[1]}")
     catalog("drop_table", database=schema, name=table, missing_ok=missing_ok)
     return None
 
@@ -68,6 +75,30 @@ def show_tables(catalog: CatalogClient, database: str | None, pattern: str | Non
     if not schema:
         raise QueryError("MISSING_SCHEMA_NAME", "Schema must be specified when session schema is not set")
     return ["tab_name"], [[name] for name in _matching(catalog("list_tables", database=schema), pattern)]
+
+
+def show_views(catalog: CatalogClient, database: str | None, pattern: str | None, **other: Any) -> Answer:
+    """SHOW VIEWS [IN database] ['pattern']."""
+    schema = other["database_name"] or database
+    if not schema:
+        raise QueryError("MISSING_SCHEMA_NAME", "Schema must be specified when session schema is not set")
+    names = _matching(catalog("list_tables", database=schema), pattern)
+    found = [(name, catalog("get_table", database=schema, name=name)) for name in names]
+    return ["views"], [[name] for name, table in found if table and table["view"]]
+
+
+def prepare(catalog: CatalogClient, database: str | None, **arguments: str) -> Answer:
+    """PREPARE name FROM statement."""
+    del database
+    catalog("prepare", **arguments)
+    return None
+
+
+def deallocate(catalog: CatalogClient, database: str | None, name: str) -> Answer:
+    """DEALLOCATE PREPARE name."""
+    del database
+    catalog("deallocate", name=name)
+    return None
 
 
 def _matching(names: list[str], pattern: str | None) -> list[str]:
@@ -101,6 +132,22 @@ def show_columns(catalog: CatalogClient, database: str | None, name: Name) -> An
     """SHOW COLUMNS IN table."""
     table = table_of(catalog, name, database)
     return ["field"], [[f"{column['name']:<20}"] for column in [*table["columns"], *table["partition_keys"]]]
+
+
+def show_create_table(catalog: CatalogClient, database: str | None, name: Name) -> Answer:
+    """SHOW CREATE TABLE table."""
+    table = table_of(catalog, name, database)
+    if table["view"]:
+        raise QueryError("DDL_FAILED", f"{table['database']}.{table['name']} is a view: SHOW CREATE VIEW")
+    return ["createtab_stmt"], [[line] for line in definitions.create_table(table)]
+
+
+def show_create_view(catalog: CatalogClient, database: str | None, name: Name) -> Answer:
+    """SHOW CREATE VIEW view."""
+    table = table_of(catalog, name, database)
+    if not table["view"]:
+        raise QueryError("DDL_FAILED", f"{table['database']}.{table['name']} is not a view")
+    return ["Create View"], [[line] for line in definitions.create_view(table)]
 
 
 def show_partitions(catalog: CatalogClient, database: str | None, name: Name) -> Answer:

@@ -13,7 +13,9 @@ import duckdb
 from sqlglot import exp
 
 from local_aws.services.athena.engine import (
+    commands,
     ddl,
+    definitions,
     forms,
     lexer,
     partitions,
@@ -22,6 +24,7 @@ from local_aws.services.athena.engine import (
     statements,
     translate,
     types,
+    views,
     write,
 )
 from local_aws.services.athena.engine.ddl import CatalogClient
@@ -33,11 +36,14 @@ _MEMORY = "2GB"
 
 def run(request: dict[str, Any], catalog: CatalogClient) -> dict[str, Any]:
     """Execute a query. Raises QueryError or duckdb.Error."""
-    statement = statements.read(with_parameters(request["sql"], request.get("parameters") or []))
+    sql, parameters = request["sql"], request.get("parameters") or []
+    if request.get("prepared"):
+        sql, parameters = request["prepared"], commands.parameters_of(sql) or parameters
+    statement = statements.read(sql if _is_prepare(sql) else with_parameters(sql, parameters))
     folder, database = Path(request["folder"]), request.get("database")
     if isinstance(statement, forms.Catalog):
         arguments = dict(statement.arguments)
-        if statement.operation == "show_tables":
+        if statement.operation in ("show_tables", "show_views"):
             arguments["database_name"] = arguments.pop("database")
         answer = getattr(ddl, statement.operation)(catalog, database, **arguments)
         return _text_result(request["id"], folder, statement.kind, answer)
@@ -46,7 +52,11 @@ def run(request: dict[str, Any], catalog: CatalogClient) -> dict[str, Any]:
         catalog("create_table", database=schema, table=statement.table, exists_ok=statement.exists_ok)
         return _text_result(request["id"], folder, statement.kind, None)
     with tempfile.TemporaryDirectory(dir=folder) as spill, _connect(spill) as connection:
-        translated, scanned = prepare(connection, statement.query, database, catalog)
+        query = views.expand(statement.query, database, catalog)
+        translated, scanned = prepare(connection, query, database, catalog)
+        if isinstance(statement, forms.CreateView):
+            _create_view(connection, statement, translated, database, catalog)
+            return _text_result(request["id"], folder, statement.kind, None)
         if isinstance(statement, forms.Select):
             return _select(connection, translated, request["id"], folder, scanned)
         answer = write.run(connection, statement, translated, database, catalog, request["id"], folder)
@@ -80,6 +90,11 @@ def prepare(
         files = [file for _, group in chosen for file in group]
         scanned += relations.bytes_scanned(connection, form, files, translated.used.get(key, set()))
     return translated, scanned
+
+
+def _is_prepare(sql: str) -> bool:
+    """Its `?` are those of the statement that it names, to be filled later."""
+    return sql.lstrip()[:8].upper().startswith("PREPARE")
 
 
 def with_parameters(sql: str, parameters: list[str]) -> str:
@@ -138,8 +153,30 @@ def _select(
     return {"kind": "DML", "files": files, "scanned": scanned, "rows": rows}
 
 
+def _create_view(
+    connection: duckdb.DuckDBPyConnection,
+    statement: forms.CreateView,
+    translated: translate.Translated,
+    database: str | None,
+    catalog: CatalogClient,
+) -> None:
+    """The view's types are those of its query, which is prepared for that and not run."""
+    schema, name = ddl.qualified(statement.name, database)
+    for position, column in enumerate(translated.columns, 1):
+        if column.startswith("_col"):
+            raise QueryError("MISSING_COLUMN_NAME", f"Column name not specified at position {position}")
+    columns = column_types(connection.execute(f"SELECT * FROM ({translated.sql}) LIMIT 0"), translated)
+    table = definitions.view_input(name, schema, statement.sql, columns)
+    catalog("put_view", database=schema, table=table, replace=statement.replace)
+
+
 def describe(cursor: Any, translated: translate.Translated) -> list[dict[str, Any]]:
-    """The result's columns as ColumnInfo, with the query's own names and Trino's types.
+    """The result's columns as ColumnInfo."""
+    return [types.column_info(name, kind) for name, kind in column_types(cursor, translated)]
+
+
+def column_types(cursor: Any, translated: translate.Translated) -> list[tuple[str, str]]:
+    """The result's columns, with the query's own names and Trino's types.
 
     Raises QueryError where DuckDB computed another kind of number than Trino: a wrong translation, caught.
     """
@@ -152,7 +189,7 @@ def describe(cursor: Any, translated: translate.Translated) -> list[dict[str, An
                 "NOT_SUPPORTED",
                 f"column {name!r} is {expected} in Athena, local AWS computed {computed}: add a CAST",
             )
-        found.append(types.column_info(name, expected or computed))
+        found.append((name, expected or computed))
     return found
 
 

@@ -60,6 +60,17 @@ class CreateTable:
 
 
 @dataclass(frozen=True)
+class CreateView:
+    """CREATE [OR REPLACE] VIEW name AS query; `sql` is the query's text."""
+
+    name: Name
+    replace: bool
+    query: exp.Query
+    sql: str
+    kind: str = "DDL"
+
+
+@dataclass(frozen=True)
 class Catalog:
     """A statement that only touches the catalog: `operation` names a function of `ddl.py`."""
 
@@ -68,4 +79,4 @@ class Catalog:
     kind: str = "DDL"
 
 
-Statement = Select | Unload | CreateTableAs | Insert | CreateTable | Catalog
+Statement = Select | Unload | CreateTableAs | Insert | CreateTable | CreateView | Catalog

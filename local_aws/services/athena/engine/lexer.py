@@ -108,6 +108,25 @@ class Words:
                 depth += {"(": 1, ")": -1}.get(token.text, 0)
         return self._sql[start : token.start]
 
+    def rest(self) -> str:
+        """The text from the next token on."""
+        start = self.next("a statement").start
+        self._at = len(self._tokens)
+        return self._sql[start:].strip()
+
+    def separated(self) -> list[str]:
+        """The texts between the commas of what is left; commas inside parentheses do not count."""
+        start, depth, found = self.next("a value").start, 0, []
+        self._at -= 1
+        for token in self._tokens[self._at :]:
+            if token.kind == "sign":
+                depth += {"(": 1, ")": -1}.get(token.text, 0)
+                if token.text == "," and not depth:
+                    found.append(self._sql[start : token.start].strip())
+                    start = token.end
+        self._at = len(self._tokens)
+        return [*found, self._sql[start:].strip()]
+
     def end(self) -> None:
         """Nothing may follow."""
         if not self.done:

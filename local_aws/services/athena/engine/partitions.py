@@ -1,12 +1,13 @@
 """Which partitions a query reads: those that its filters on partition columns leave."""
 
+from datetime import datetime
 from typing import Any
 
 import duckdb
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
 
-from local_aws.services.athena.engine import types
+from local_aws.services.athena.engine import projection, types
 from local_aws.services.athena.engine.ddl import CatalogClient
 from local_aws.services.athena.engine.relations import identifier, literal
 
@@ -25,11 +26,30 @@ def choose(
     """
     if not table["partition_keys"]:
         return [(None, catalog("files", locations=[table["location"]])[0])]
-    known = catalog("partitions", database=table["database"], name=table["name"])
+    if projection.is_enabled(table):
+        known = _projected(connection, table, filters or [], catalog)
+    else:
+        known = catalog("partitions", database=table["database"], name=table["name"])
     if filters and known:
         known = _pruned(connection, table, known, filters)
     files = catalog("files", locations=[partition["location"] for partition in known])
     return list(zip(known, files, strict=True))
+
+
+def _projected(
+    connection: duckdb.DuckDBPyConnection,
+    table: dict[str, Any],
+    filters: list[exp.Expr],
+    catalog: CatalogClient,
+) -> list[dict[str, Any]]:
+    """Each key's values are pruned by themselves first: their product may be large."""
+    now = datetime.fromisoformat(catalog("now"))
+    of_keys = []
+    for key in table["partition_keys"]:
+        every = [{"values": [value]} for value in projection.values(table, key["name"], filters, now)]
+        left = _pruned(connection, {"partition_keys": [key]}, every, filters) if every else []
+        of_keys.append([partition["values"][0] for partition in left])
+    return projection.partitions(table, of_keys)
 
 
 def _pruned(

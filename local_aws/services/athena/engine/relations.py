@@ -37,8 +37,6 @@ def format_of(table: Mapping[str, Any]) -> str:
     serde = table["serde"]
     if serde not in _SERDES:
         raise QueryError("NOT_SUPPORTED", f"local AWS does not read tables of serde {serde or 'unknown'}")
-    if str(table["parameters"].get("projection.enabled", "false")).lower() == "true":
-        raise QueryError("NOT_SUPPORTED", "partition projection is not computed by local AWS")
     return _SERDES[serde]
 
 

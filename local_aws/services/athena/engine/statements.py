@@ -14,6 +14,7 @@ from local_aws.services.athena.engine.forms import (
     Catalog,
     CreateTable,
     CreateTableAs,
+    CreateView,
     Insert,
     Name,
     Select,
@@ -72,8 +73,15 @@ def _create(tree: exp.Create) -> Statement:
             _name(tree.find(exp.Table) or tree.this), bool(tree.args.get("exists")), hive.external(tree)
         )
     if kind == "VIEW":
-        raise QueryError("NOT_SUPPORTED", "CREATE VIEW is not computed by local AWS")
+        return _create_view(tree)
     raise QueryError("NOT_SUPPORTED", f"CREATE {kind} without EXTERNAL is not computed by local AWS")
+
+
+def _create_view(tree: exp.Create) -> CreateView:
+    if not isinstance(tree.this, exp.Table) or tree.expression is None:
+        raise QueryError("SYNTAX_ERROR", "CREATE VIEW takes a name and AS with a query")
+    sql = tree.expression.sql("athena")
+    return CreateView(_name(tree.this), bool(tree.args.get("replace")), as_query(tree.expression), sql)
 
 
 def _create_table_as(tree: exp.Create, found: list[exp.Expr]) -> CreateTableAs:
@@ -106,7 +114,7 @@ def _drop(tree: exp.Drop) -> Catalog:
         cascade = bool(tree.args.get("cascade"))
         return Catalog("drop_database", {"name": name[1], "missing_ok": exists_ok, "cascade": cascade})
     if kind in ("TABLE", "VIEW"):
-        return Catalog("drop_table", {"name": name, "missing_ok": exists_ok})
+        return Catalog("drop_table", {"name": name, "missing_ok": exists_ok, "is_view": kind == "VIEW"})
     raise QueryError("NOT_SUPPORTED", f"DROP {kind} is not computed by local AWS")
 
 

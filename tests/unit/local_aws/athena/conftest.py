@@ -71,6 +71,7 @@ class Engine:
             "partition_keys": [],
             "location": f"s3://lake/{name}/",
             "serde": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+            "view": None,
             "serde_parameters": {"field.delim": ","},
             "parameters": {},
             **other,

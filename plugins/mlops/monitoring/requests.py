@@ -166,7 +166,8 @@ def _job(
     return {
         "AppSpecification": {
             "ImageUri": settings.xgboost_image,
-            "ContainerEntrypoint": ["python3", f"{INPUT}/code/monitoring", entry],
+            "ContainerEntrypoint": ["python3", f"{INPUT}/code/monitoring"],
+            "ContainerArguments": [entry],
         },
         "Environment": {**environment, "output_path": OUTPUT},
         "ProcessingInputs": [processing_input("code", code, "code/monitoring"), *map(dict, inputs)],

@@ -1,4 +1,4 @@
-"""The SDK's four monitors in their documented sequence: baseline, schedule, executions, violations, delete."""
+"""The SDK's four monitors in their documented sequence: baseline, schedule, executions, violations."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from local_aws import moto_hooks
 from local_aws.context import Context
-from local_aws.services.cloudformation import buckets, functions, streams, types
+from local_aws.services.cloudformation import buckets, functions, queues, streams, types
 
-__all__ = ["buckets", "functions", "install", "streams", "types"]  # moto finds the types once their modules are imported
+__all__ = ["buckets", "functions", "install", "queues", "streams", "types"]  # moto finds types once they are imported
 
 
 def install(context: Context) -> None:  # noqa: ARG001  # the interface of every service

@@ -6,7 +6,7 @@ CREATE MACRO t_ltrim(s) AS ltrim(s, chr(9) || chr(10) || chr(11) || chr(12) || c
 CREATE MACRO t_rtrim(s) AS rtrim(s, chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ');
 CREATE MACRO t_regexp_extract(s, p) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END, (s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END;
 CREATE MACRO t_regexp_count(s, p) AS len(regexp_extract_all(s, p));
-CREATE MACRO t_from_base(s, r) AS CASE WHEN length(s) > 0 AND length(translate(lower(s), left('0123456789abcdefghijklmnopqrstuvwxyz', CAST(r AS INTEGER)), '')) = 0 THEN CAST(list_reduce(list_transform(string_split(lower(s), ''), lambda c: CAST(strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) - 1 AS BIGINT)), lambda a, b: a * r + b) AS BIGINT) WHEN s IS NOT NULL THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Not a valid base-' || r || ' number: ' || s AS BIGINT) END;
+CREATE MACRO t_from_base(s, r) AS CASE WHEN length(s) > 0 AND length(translate(lower(s), left('0123456789abcdefghijklmnopqrstuvwxyz', CAST(r AS INTEGER)), '')) = 0 THEN CAST(list_reduce(list_transform(string_split(lower(s), ''), lambda c: CAST(strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) - 1 AS BIGINT)), lambda a, b: a * r + b) AS BIGINT) WHEN s IS NOT NULL THEN CAST('RAISED:INVALID_FUNCTION_ARGUMENT: Not a valid base-' || r || ' number: ' || s AS INTEGER) END;
 CREATE MACRO t_replace(s, a) AS replace(s, a, ''), (s, a, b) AS replace(s, a, b);
 CREATE MACRO t_md5(b) AS unhex(md5(b));
 CREATE MACRO t_sha1(b) AS unhex(sha1(b));

@@ -161,7 +161,11 @@ def _json(
         f"DESCRIBE SELECT * FROM read_json({_paths(files)}, {common}, "
         "ignore_errors=true, map_inference_threshold=-1)"
     ).fetchall()
-    spelled = {name.lower(): (name, exp.DataType.build(kind, dialect="duckdb")) for name, kind, *_ in seen}
+    # A key that is null in every line has a type that only DuckDB can read; the names are what is wanted.
+    spelled = {
+        name.lower(): (name, exp.DataType.build(kind.replace('"NULL"', "VARCHAR"), dialect="duckdb"))
+        for name, kind, *_ in seen
+    }
     columns, declared = [], []
     for column in table["columns"]:
         kind = types.from_hive(column["type"])

@@ -64,6 +64,13 @@ def test_json_lines_match_keys_without_regard_to_case(engine):
     assert rows == [["a", "0.5", "x", None]]
 
 
+def test_json_keys_that_are_null_in_every_line(engine):
+    lines = b'{"a": null, "b": 1, "c": {"d": null}}\n{"a": null, "b": null, "c": {"d": null}}\n'
+    columns = {"a": "string", "b": "double", "c": "struct<d:string>"}
+    engine.table("n", columns, {"part": lines}, serde=JSON, serde_parameters={})
+    assert engine("SELECT a, b, c.d FROM n ORDER BY b").rows == [[None, "1.0", None], [None, None, None]]
+
+
 def test_parquet_columns_are_found_by_name_and_may_be_absent(engine):
     engine.table(
         "wide",

@@ -119,7 +119,8 @@ def _quoted(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return json.dumps(value)[1:-1]
-    return json.dumps(value).replace('"', "")  # EventBridge drops the quotes rather than escape them
+    # EventBridge drops the quotes of an object within text rather than escape them.
+    return json.dumps(value).replace('\\"', "").replace('"', "")
 
 
 def _steps(path: str) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ configuration is refused.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from moto.awslambda.models import lambda_backends
@@ -28,6 +29,7 @@ TOLD = ("s3:ObjectCreated:", "s3:ObjectRemoved:")
 
 _untold: list[Callable[[], None]] = []
 _context: Context | None = None
+_completing = False
 
 
 def install(context: Context) -> None:
@@ -45,6 +47,17 @@ def tell() -> None:
 def forget() -> None:
     """The changes were not committed."""
     _untold.clear()
+
+
+@contextlib.contextmanager
+def completing() -> Iterator[None]:
+    """While moto completes an upload, which it tells twice: as that, and as a put."""
+    global _completing  # noqa: PLW0603  # requests of S3 hold the lock
+    _completing = True
+    try:
+        yield
+    finally:
+        _completing = False
 
 
 def object_deleted(account: str, bucket: FakeBucket, key: Any, marker: bool) -> None:
@@ -106,6 +119,8 @@ def from_template(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _on_event(account_id: str, event_name: Event, bucket: FakeBucket, key: Any) -> None:
+    if _completing and event_name != Event.OBJECT_CREATED_COMPLETE_MULTIPART_UPLOAD_EVENT:
+        return
     if event_name.value.startswith("s3:ObjectCreated"):
         _collect(account_id, event_name, bucket, key)
 

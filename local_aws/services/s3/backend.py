@@ -106,7 +106,8 @@ class DurableS3Backend(S3Backend):
 
     def complete_multipart_upload(self, bucket_name: str, multipart_id: str, body: Any) -> FakeKey | None:
         self._upload(bucket_name, multipart_id)
-        return super().complete_multipart_upload(bucket_name, multipart_id, body)
+        with notifications.completing():
+            return super().complete_multipart_upload(bucket_name, multipart_id, body)
 
     def copy_object(self, src_key: FakeKey, *args: Any, **kwargs: Any) -> None:
         assert isinstance(src_key, BlobKey)

@@ -80,6 +80,10 @@ def test_objects_stay_objects_outside_quotes_and_lose_their_quotes_inside():
     assert transformed('"tags: <tags>"', paths) == '"tags: [{k: 1}, {k: 2}]"'
 
 
+def test_quotes_within_an_object_within_text_are_dropped_too():
+    assert json.loads(transformed('"<detail>"', {"detail": "$.detail"})).endswith("say: a b}")
+
+
 def test_text_with_quotes_stays_json():
     assert json.loads(transformed('{"a": <say>, "b": "<say>"}', {"say": "$.detail.say"})) == {
         "a": 'a "b"',

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import demo, observe, stack
+from workbench import demo, demo_drift, observe, stack
 from workbench.airflow_api import AirflowApi
 from workbench.environments import EnvironmentProblem
 from workbench.progress import console, say
@@ -48,6 +48,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             say(f"started {options.dag} {run_id}: {settings.airflow_url}/dags/{options.dag}/runs/{run_id}")
         case "demo":
             return demo.run(settings, data=options.data, split=options.split)
+        case "demo-drift":
+            return demo_drift.run(settings, kind=options.drift, size=options.size, rows=options.rows)
     return 0
 
 
@@ -79,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, help="your customers (.csv, .csv.gz, .txt); default: 5,000 made up"
     )
     example.add_argument("--split", choices=["hash", "reference"], default="hash")
+    drift = commands.add_parser("demo-drift", help="drift, alarm, retraining, a new model, the alarm's end")
+    drift.add_argument("--drift", choices=demo_drift.KINDS, default=demo_drift.KINDS[0])
+    drift.add_argument("--size", type=float, help="default: the kind's own, see clients/drift.py")
+    drift.add_argument("--rows", type=int, default=400, help="customers in a window")
     return parser
 
 

@@ -81,7 +81,7 @@ def load_model(folder: Path, locations: Locations) -> Predict:
             found = (one for one in tar if one.isfile() and one.name.removeprefix("./") == MODEL)
             stream = tar.extractfile(next(found))
             content = bytearray(stream.read()) if stream else bytearray()
-        booster = xgboost.Booster()
+        booster = xgboost.Booster({"nthread": 1})  # SHAP asks for a few rows at a time: threads only cost
         booster.load_model(content)
     except StopIteration:
         raise AnalysisError(f"{locations.name(archive)} holds no {MODEL}.") from None
@@ -90,7 +90,7 @@ def load_model(folder: Path, locations: Locations) -> Predict:
         raise AnalysisError(f"{locations.name(archive)} cannot be read as a model: {reason}.") from error
 
     def predict(rows: Array) -> Array:
-        scores: Array = booster.predict(xgboost.DMatrix(rows), validate_features=False)
+        scores: Array = booster.predict(xgboost.DMatrix(rows, nthread=1), validate_features=False)
         return scores.astype(np.float64)
 
     return predict

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,3 +41,18 @@ def function(root: Path) -> bytes:
     """The package of the Lambda function trigger_dag; boto3 and Powertools come with runtime and layer."""
     functions = root / "lambda_functions"
     return archive(tree(functions / "trigger_dag", functions))
+
+
+def source(folder: Path) -> bytes:
+    """The scripts of a folder as SageMaker's script mode takes them: a gzipped tar, its files at the root."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for name, path in sorted(tree(folder, folder).items()):
+            info = tarfile.TarInfo(name)
+            content = path.read_bytes()
+            info.size, info.mode = len(content), 0o644
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()

@@ -20,6 +20,7 @@ from workbench.settings import ROOT, Settings, WorkbenchError
 
 ANSWER_SECONDS = 180.0  # on a machine that is busy with other things; a crash is noticed at once
 CODE_PREFIX = "code"
+SCRIPT_MODE = ("sagemaker_scripts/bandit",)  # folders that SageMaker takes as one archive
 FIRST = "storage"  # the stack whose bucket holds what others are made of
 
 
@@ -80,6 +81,10 @@ def upload_code(settings: Settings, root: Path = ROOT) -> str:
         key = f"{prefix}/{path.relative_to(root).as_posix()}"
         if key not in present:
             s3.upload_file(str(path), settings.bucket, key)
+    for folder in SCRIPT_MODE:
+        key = f"{prefix}/{folder}.tar.gz"
+        if key not in present:
+            s3.put_object(Bucket=settings.bucket, Key=key, Body=packaging.source(root / folder))
     return version
 
 

@@ -33,16 +33,16 @@ def cross_fitted(
     """q of shape (n, K), K the largest number of arms on offer; 0 beyond a round's own arms.
 
     contexts: tokens of each round. offers: for each round, the tokens of each arm. low, high: of a reward;
-    predictions are clipped to them. A round's own fold is left out; with a single fold that has rounds, the
-    others' mean is not there either and q is the middle of the range.
+    predictions are clipped to them. Where a fold has fewer than two rounds beyond itself, q is the middle.
     """
     n = len(event_ids)
     q = np.zeros((n, max(map(len, offers))))
     fold = np.array([zlib.crc32(event_id.encode()) % folds for event_id in event_ids])
     hasher = FeatureHasher(n_features=1 << BITS, input_type="string")
-    played_features = hasher.transform(
-        [crossed(contexts[i], offers[i][place]) for i, place in enumerate(played)]
-    )
+    hashed = hasher.transform([crossed(contexts[i], offers[i][place]) for i, place in enumerate(played)])
+    # Columns that no round fills have no weight; without them a fit takes a tenth of the time.
+    filled = np.flatnonzero(hashed.getnnz(axis=0))
+    features = hashed[:, filled]
     for number in range(folds):
         inside = np.flatnonzero(fold == number)
         outside = np.flatnonzero(fold != number)[:MOST_ROWS]
@@ -53,8 +53,9 @@ def cross_fitted(
             predicted = np.full(len(pairs), (low + high) / 2)
         else:
             model = Ridge(alpha=PENALTY, solver="sparse_cg", tol=1e-6)
-            model.fit(played_features[outside], rewards[outside])
-            predicted = model.predict(hasher.transform(crossed(contexts[i], offers[i][a]) for i, a in pairs))
+            model.fit(features[outside], rewards[outside])
+            asked = hasher.transform(crossed(contexts[i], offers[i][a]) for i, a in pairs)
+            predicted = model.predict(asked[:, filled])
         rounds, arms = np.array(pairs).T
         q[rounds, arms] = np.clip(predicted, low, high)
     return q

@@ -38,6 +38,8 @@ class Function(NamedResource, CloudFormationModel):
         spec = {**properties, "FunctionName": name, "Code": _code(properties["Code"])}
         if "KmsKeyArn" in spec:
             spec["KMSKeyArn"] = spec.pop("KmsKeyArn")  # the API's spelling
+        variables = properties.get("Environment", {}).get("Variables", {})
+        spec["Environment"] = {"Variables": {key: str(value) for key, value in variables.items()}}
         spec["Tags"] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
         try:
             function = functions.get_function(name)

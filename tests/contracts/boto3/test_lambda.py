@@ -440,7 +440,7 @@ def test_a_stack_makes_changes_and_removes_a_function(local_aws: Any, functions:
     name, cloudformation = f"stack-{uuid.uuid4().hex[:8]}", local_aws.client("cloudformation")
 
     def template(answer: int) -> str:
-        code = f"def handler(e, c): return {answer}"
+        code = f"import os\ndef handler(e, c): return {answer} * int(os.environ['NUMBER'])"
         return json.dumps(
             {
                 "Resources": {
@@ -454,6 +454,7 @@ def test_a_stack_makes_changes_and_removes_a_function(local_aws: Any, functions:
                             "Handler": "index.handler",
                             "Timeout": "30",
                             "Code": {"ZipFile": code},
+                            "Environment": {"Variables": {"NUMBER": 7}},
                             "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["Queue", "Arn"]}},
                             "ReservedConcurrentExecutions": 2,
                         },
@@ -490,13 +491,13 @@ def test_a_stack_makes_changes_and_removes_a_function(local_aws: Any, functions:
     cloudformation.create_stack(StackName=name, TemplateBody=template(1))
     cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
     made = functions.get_function(FunctionName=name)
-    assert call(functions, name)[0] == 1
+    assert call(functions, name)[0] == 7
     assert made["Concurrency"]["ReservedConcurrentExecutions"] == 2
     assert made["Configuration"]["DeadLetterConfig"]["TargetArn"].endswith(f":{name}")
 
     cloudformation.update_stack(StackName=name, TemplateBody=template(2))
     cloudformation.get_waiter("stack_update_complete").wait(StackName=name)
-    assert call(functions, name)[0] == 2
+    assert call(functions, name)[0] == 14
     (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     assert mapping["BatchSize"] == 2
     assert functions.get_function_event_invoke_config(FunctionName=name)["MaximumRetryAttempts"] == 2

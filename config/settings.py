@@ -204,7 +204,9 @@ class Settings(Section):
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
     partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
     code_version: Annotated[str, Field(pattern=f"^{VERSION.pattern}$")]
-    schedules: dict[str, str] = Field({})
+    schedules: dict[str, str] = Field(
+        {}, description="of a DAG: a cron expression in UTC, or the URIs of the assets that start it"
+    )
     report_links: Literal["console", "presigned"] = Field(
         "console", description="console: needs a login, never ends. presigned: needs none, ends after a week."
     )
@@ -268,6 +270,11 @@ class Settings(Section):
     @property
     def raw_prefix(self) -> str:
         return "raw/churn/"
+
+    @property
+    def incoming_prefix(self) -> str:
+        """A file that lands here starts a training on it; infrastructure/triggers.yaml has the rule."""
+        return "incoming/churn/"
 
     @property
     def code_prefix(self) -> str:

@@ -13,6 +13,7 @@ from mlops.churn import requests, tasks
 from mlops.churn.form import params
 from mlops.monitoring import tasks as monitoring
 from mlops.operators import DeployEndpointOperator, GlueETLOperator, ProcessingOperator, TrainingOperator
+from mlops.schedules import schedule
 
 settings = load()
 SQL = Path(__file__).parent / "sql" / "churn"
@@ -25,7 +26,9 @@ Validates a file of customers, splits and encodes it (Glue), profiles it (Athena
 judges the challenger against the champion on one hold-out, and deploys it with a canary that rolls itself
 back.
 
-* **Starts by** {settings.schedules.get("churn_training", "the trigger form, the API or `make trigger`")}
+* **Starts by** {settings.schedules.get("churn_training", "no clock")}; a file under
+  `{settings.s3(settings.incoming_prefix)}`; the alarm `{settings.drift_alarm}`; the trigger form, the API or
+  `make trigger`. The run's note says which.
 * **Reads** the newest object under `{settings.s3(settings.raw_prefix)}`, or the one named in the trigger form
 * **Writes** every artefact of a run under `{settings.s3(settings.run_prefix("<run key>"))}`,
   and a version in model package group `{settings.churn_model_group}`
@@ -49,9 +52,10 @@ def within(seconds: int) -> timedelta:
 
 with DAG(
     dag_id="churn_training",
-    schedule=settings.schedules.get("churn_training"),
+    schedule=schedule(settings, "churn_training"),
     catchup=False,
     max_active_runs=1,
+    is_paused_upon_creation=False,  # events start it: a paused DAG would collect them in silence
     dagrun_timeout=timedelta(hours=12),
     tags=["churn", "training", settings.environment],
     doc_md=DOC,

@@ -42,10 +42,10 @@ class AirflowApi:
         """Each with `filename` and `stack_trace`."""
         return list(self._request("GET", "/importErrors").json()["import_errors"])
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any], note: str = "Started from a terminal") -> str:
         """Start a run now, unpausing the DAG if need be; returns its run id."""
         self._request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": False})
-        body = {"logical_date": None, "conf": dict(conf)}
+        body = {"logical_date": None, "conf": dict(conf), "note": note}
         return str(self._request("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body).json()["dag_run_id"])
 
     def runs(self, dag_id: str = "~", limit: int = 5) -> list[dict[str, Any]]:

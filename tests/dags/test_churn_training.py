@@ -89,6 +89,7 @@ def test_the_graph(dag: Any) -> None:
 
 def test_one_run_at_a_time_and_none_by_itself(dag: Any) -> None:
     assert dag.max_active_runs == 1
+    assert dag.is_paused_upon_creation is False
     assert dag.catchup is False
     assert isinstance(dag.timetable, NullTimetable)
     assert {"churn", "training"} <= dag.tags
@@ -164,7 +165,7 @@ def test_documentation(dag: Any) -> None:
 def test_the_form_explains_itself(dag: Any) -> None:
     schemas = {name: dag.params.get_param(name).schema for name in dag.params}
     assert " ".join(schemas) == (
-        "data split split_seed data_checks max_depth eta num_round early_stopping_rounds gamma "
+        "data only_newest split split_seed data_checks max_depth eta num_round early_stopping_rounds gamma "
         "min_child_weight subsample scale_pos_weight seed threshold margin deploy monitoring "
         "cooldown reason code_version"
     )

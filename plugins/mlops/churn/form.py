@@ -33,6 +33,14 @@ def params(settings: Settings) -> dict[str, Param]:
             f"Empty: the newest object under {settings.s3(settings.raw_prefix)}.",
             section="Data",
         ),
+        "only_newest": Param(
+            False,
+            type="boolean",
+            title="Only if it is the newest",
+            description="Skip this run when a newer file lies beside the one named: events ask so, that of "
+            "the files that landed during a run only the last is trained on.",
+            section="Data",
+        ),
         "split": _param(settings.data, "split", "Data"),
         "split_seed": _param(settings.data, "seed", "Data"),
         "data_checks": _param(settings.gate, "data_checks", "Data"),

@@ -30,6 +30,10 @@ class CoolingDown(RuntimeError):
     """A training has just begun or ended, another would tell nothing new; the message says which."""
 
 
+class Superseded(RuntimeError):
+    """A newer file has landed beside the one that this run is for; the message names both."""
+
+
 class UnknownParams(ValueError):
     """The run was given params that do not exist; the message lists them and those that do."""
 
@@ -91,6 +95,24 @@ def check_cooldown(sagemaker: Any, settings: Settings, run_id: str, now: datetim
                 f"cool-down of {settings.monitoring.cooldown:,} s: training job {job['TrainingJobName']} "
                 f"began at {job['CreationTime']:%Y-%m-%d %H:%M:%S} UTC; another would learn nothing new"
             )
+
+
+def check_newest(s3: Any, data: str) -> None:
+    """Raise Superseded when the folder of `data` holds a newer object.
+
+    Runs of one DAG wait for each other. When this one's turn has come, the file that started it may be old
+    news: the newer one's own event starts, or has started, the run that matters.
+    """
+    bucket, key = split_s3(data)
+    folder = key[: key.rfind("/") + 1]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
+    objects = [item for page in pages for item in page.get("Contents", []) if item["Key"] != folder]
+    newest = max(objects, key=lambda item: (item["LastModified"], item["Key"]), default=None)
+    if newest and newest["Key"] != key:
+        raise Superseded(
+            f"{data} is no longer the newest file: s3://{bucket}/{newest['Key']} has landed since, and "
+            "starts a run of its own"
+        )
 
 
 def find_input(s3: Any, settings: Settings, data: str | None) -> tuple[str, str]:

@@ -19,7 +19,15 @@ from mlops import gate as rule
 from mlops.aws import client, split_s3
 from mlops.champion import UnknownChampion
 from mlops.churn import release, requests
-from mlops.churn.plan import CoolingDown, NoInput, UnknownParams, check_cooldown, make_plan
+from mlops.churn.plan import (
+    CoolingDown,
+    NoInput,
+    Superseded,
+    UnknownParams,
+    check_cooldown,
+    check_newest,
+    make_plan,
+)
 
 
 def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:
@@ -28,8 +36,10 @@ def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:
     try:
         if params["cooldown"]:
             check_cooldown(clients["sagemaker"], load(), run_id, datetime.now(UTC))
+        if params["only_newest"] and params["data"]:
+            check_newest(clients["s3"], params["data"])
         made = make_plan(load(), params, run_id, **clients)
-    except CoolingDown as reason:
+    except (CoolingDown, Superseded) as reason:
         raise AirflowSkipException(str(reason)) from None
     except (NoInput, UnknownChampion, UnknownParams) as error:
         raise AirflowFailException(str(error)) from None

@@ -15,7 +15,15 @@ from mlops.aws import is_missing, split_s3
 from mlops.champion import Champion, UnknownChampion, find_champion
 from mlops.churn import release, requests
 from mlops.churn.form import params as form
-from mlops.churn.plan import NoInput, UnknownParams, find_input, make_plan, previous_table
+from mlops.churn.plan import (
+    NoInput,
+    Superseded,
+    UnknownParams,
+    check_newest,
+    find_input,
+    make_plan,
+    previous_table,
+)
 from tests.unit.mlops import fakes
 
 SETTINGS = load("local")
@@ -68,6 +76,17 @@ def test_the_newest_object_is_the_input() -> None:
 def test_no_input_says_what_to_do(data: str, message: str) -> None:
     with pytest.raises(NoInput, match=message):
         find_input(FakeS3(), SETTINGS, data)
+
+
+def test_of_the_files_that_landed_only_the_newest_counts() -> None:
+    s3 = FakeS3(("incoming/churn/a.csv", 1), ("incoming/churn/b.csv", 3), ("incoming/churn/", 9))
+
+    check_newest(s3, "s3://bucket/incoming/churn/b.csv")
+    with pytest.raises(
+        Superseded, match=r"a\.csv is no longer the newest file: s3://bucket/incoming/churn/b"
+    ):
+        check_newest(s3, "s3://bucket/incoming/churn/a.csv")
+    check_newest(FakeS3(), "s3://bucket/gone.csv")  # that it is not there is another message's business
 
 
 def test_the_previous_table_is_the_newest_of_another_run() -> None:

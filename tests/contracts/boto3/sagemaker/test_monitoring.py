@@ -306,6 +306,209 @@ def test_model_quality_without_labels_is_failed_without_a_job(sm, bucket, endpoi
     assert "ProcessingJobArn" not in execution
 
 
+@pytest.fixture
+def captured_before(s3, bucket, endpoint):
+    """captured_before(hours, lines) -> S3 URI of a capture file of that long ago, whatever is in it."""
+
+    def put(hours, lines):
+        hour = f"{datetime.now(UTC) - timedelta(hours=hours):%Y/%m/%d/%H}"
+        key = f"captured/{endpoint}/AllTraffic/{hour}/{uuid.uuid4()}.jsonl"
+        s3.put_object(Bucket=bucket, Key=key, Body="".join(line + "\n" for line in lines).encode())
+        return f"s3://{bucket}/{key}"
+
+    return put
+
+
+def _captured(given, said, hours=0.0, encodings=("CSV", "CSV"), id_="e"):
+    def side(data, encoding, mode):
+        return {"observedContentType": "text/csv", "mode": mode, "data": data, "encoding": encoding}
+
+    time_ = datetime.now(UTC) - timedelta(hours=hours)
+    record = {
+        "captureData": {
+            "endpointInput": side(given, encodings[0], "INPUT"),
+            "endpointOutput": side(said, encodings[1], "OUTPUT"),
+        },
+        "eventMetadata": {"eventId": id_, "inferenceTime": f"{time_:%Y-%m-%dT%H:%M:%SZ}"},
+        "eventVersion": "0",
+    }
+    return json.dumps(record)
+
+
+def hours_ago(hours):
+    """A schedule of now whose window is the hour around a time that long ago."""
+    return {
+        "ScheduleExpression": "NOW",
+        "DataAnalysisStartTime": f"-PT{hours * 60 + 30}M",
+        "DataAnalysisEndTime": f"-PT{hours * 60 - 30}M",
+    }
+
+
+def test_records_that_cannot_be_read_are_named_by_bucket_key_and_line(
+    sm, endpoint, baseline, monitor, report, captured_before
+):
+    row = ["0.1,0.2,0.3,0.4,0.5", "0.6"]
+    uri = captured_before(4, [
+        _captured(*row, hours=4),
+        _captured(*row, hours=4)[:60],
+        _captured("MC4x", "MC42", hours=4, encodings=("BASE64", "BASE64")),
+        _captured("0.1,0.2,0.3", "0.6", hours=4),
+        _captured(*row, hours=-300),
+    ])  # fmt: skip
+    schedule = monitor(
+        "DataQuality", endpoint, schedule=hours_ago(4), BaselineConfig={"BaseliningJobName": baseline("data")}
+    )
+    [execution] = executed(sm, schedule)
+    assert execution["MonitoringExecutionStatus"] == "CompletedWithViolations", execution
+    dataset = report(execution, "statistics.json")["dataset"]
+    assert dataset["item_count"] == 1
+    assert dataset["refused"]["reasons"] == {
+        "BASE64 record (list its content type in the capture options)": 1,
+        "another number of columns": 1,
+        "inference time outside the window": 1,
+        "truncated JSON": 1,
+    }
+    assert {each["where"] for each in dataset["refused"]["examples"]} == {
+        f"{uri} line {number}" for number in (2, 3, 4, 5)
+    }
+    violations = report(execution, "constraint_violations.json")["violations"]
+    assert any(f"{uri} line 2" in v["description"] for v in violations)
+
+
+def test_encodings_that_differ_fail_the_execution_in_awss_words(
+    sm, s3, bucket, endpoint, baseline, monitor, captured_before
+):
+    uri = captured_before(7, [_captured("0.1,0.2", '{"score": 0.6}', hours=7, encodings=("CSV", "JSON"))])
+    schedule = monitor("DataQuality", endpoint, schedule=hours_ago(7))
+    [execution] = executed(sm, schedule)
+    assert execution["MonitoringExecutionStatus"] == "Failed"
+    assert execution["FailureReason"].startswith(
+        "AlgorithmError: Error: Encoding mismatch: Encoding is CSV for endpointInput, but Encoding is JSON "
+        "for endpointOutput."
+    )
+    assert f"First: {uri} line 1." in execution["FailureReason"]
+
+
+def test_labels_and_probabilities_that_cannot_be(sm, s3, bucket, endpoint, monitor, report, captured_before):
+    lines = [
+        _captured("1", said, hours=10, id_=f"e{i}") for i, said in enumerate(["0.9", "0.2", "1.7", "0.8"])
+    ]
+    captured_before(10, lines)
+    labels = [_label("e0", 1), _label("e1", 0), _label("e2", 1), _label("e3", "perhaps")]
+    key = f"labels/odd/{datetime.now(UTC):%Y/%m/%d/%H}/1.jsonl"
+    s3.put_object(Bucket=bucket, Key=key, Body="".join(labels).encode())
+    s3.put_object(Bucket=bucket, Key="labels/odd-constraints/constraints.json", Body=json.dumps({
+        "version": 0.0, "model_version": "4",
+        "binary_classification_constraints": {
+            "accuracy": {"threshold": 1.0, "comparison_operator": "LessThanThreshold"},
+        },
+    }).encode())  # fmt: skip
+    arguments = {
+        "schedule": hours_ago(10),
+        "source": {"ProbabilityAttribute": "0", "ProbabilityThresholdAttribute": 0.5},
+        "job_input": {"GroundTruthS3Input": {"S3Uri": f"s3://{bucket}/labels/odd"}},
+        "BaselineConfig": {
+            "ConstraintsResource": {"S3Uri": f"s3://{bucket}/labels/odd-constraints/constraints.json"}
+        },
+    }
+    app = {"ProblemType": "BinaryClassification", "Environment": {"model_version": "4"}}
+    schedule = monitor("ModelQuality", endpoint, app=app, **arguments)
+    [execution] = executed(sm, schedule)
+    assert execution["MonitoringExecutionStatus"] == "CompletedWithViolations", execution
+    assert report(execution, "statistics.json")["binary_classification_metrics"]["accuracy"]["value"] == 1.0
+    [violation] = report(execution, "constraint_violations.json")["violations"]
+    assert violation["description"].startswith("2 records refused (label outside the classes: 1, probability")
+    assert "line 3, probability outside [0,1] '1.7'" in violation["description"]
+
+    # The same hour against the baseline of another version of the model.
+    definition = sm.describe_model_quality_job_definition(JobDefinitionName=schedule)
+    definition["ModelQualityAppSpecification"]["Environment"]["model_version"] = "5"
+    members = sm.meta.service_model.operation_model("CreateModelQualityJobDefinition").input_shape.members
+    request = {key: value for key, value in definition.items() if key in members}
+    sm.create_model_quality_job_definition(**request | {"JobDefinitionName": f"{schedule}-5"})
+    config = sm.describe_monitoring_schedule(MonitoringScheduleName=schedule)["MonitoringScheduleConfig"]
+    sm.update_monitoring_schedule(
+        MonitoringScheduleName=schedule,
+        MonitoringScheduleConfig=config | {"MonitoringJobDefinitionName": f"{schedule}-5"},
+    )
+    newest, _ = executed(sm, schedule, at_least=2)
+    assert newest["MonitoringExecutionStatus"] == "Failed"
+    assert "The baseline is of model version 4, the endpoint serves version 5" in newest["FailureReason"]
+
+
+def test_hours_go_on_after_a_kill_and_none_runs_twice(new_local_aws, monkeypatch, trained, s3, bucket, cases):
+    """Hours of three seconds. The server is killed while an execution is under way."""
+    monkeypatch.setenv("LOCAL_AWS_MONITORING_HOUR_SECONDS", "3")
+    local = new_local_aws()
+    sm, there = local.client("sagemaker"), local.client("s3")
+    there.create_bucket(Bucket="hours")
+    key = trained.uri.removeprefix(f"s3://{bucket}/")
+    there.put_object(
+        Bucket="hours", Key="model.tar.gz", Body=s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    )
+    container = {"Image": cases.image, "ModelDataUrl": "s3://hours/model.tar.gz"}
+    sm.create_model(ModelName="m", ExecutionRoleArn=cases.role, PrimaryContainer=container)
+    variant = {
+        "VariantName": "A", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
+    }  # fmt: skip
+    sm.create_endpoint_config(
+        EndpointConfigName="e", ProductionVariants=[variant],
+        DataCaptureConfig={
+            "InitialSamplingPercentage": 100, "DestinationS3Uri": "s3://hours/captured",
+            "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+        },
+    )  # fmt: skip
+    sm.create_endpoint(EndpointName="e", EndpointConfigName="e")
+    sm.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig=cases.fast)
+    # A capture for every second to come: each window of three seconds finds its own.
+    now, hours = datetime.now(UTC), {}
+    for second in range(1200):
+        place = f"captured/e/A/{now + timedelta(seconds=second):%Y/%m/%d/%H}"
+        line = _captured("1,2", "0.5", hours=-second / 3600, id_=str(second))
+        hours.setdefault(place, []).append(line + "\n")
+    for place, lines in hours.items():
+        there.put_object(Bucket="hours", Key=f"{place}/a.jsonl", Body="".join(lines).encode())
+    definition = {
+        "MonitoringInputs": [
+            {"EndpointInput": {"EndpointName": "e", "LocalPath": "/opt/ml/processing/input/e"}}
+        ],
+        "MonitoringOutputConfig": {"MonitoringOutputs": [
+            {"S3Output": {"S3Uri": "s3://hours/reports", "LocalPath": "/opt/ml/processing/output"}},
+        ]},
+        "MonitoringResources": {"ClusterConfig": CLUSTER},
+        "MonitoringAppSpecification": {"ImageUri": ANALYZER},
+        "RoleArn": cases.role,
+    }  # fmt: skip
+    config = {
+        "ScheduleConfig": {"ScheduleExpression": "cron(0 * ? * * *)"},
+        "MonitoringJobDefinition": definition,
+    }
+    sm.create_monitoring_schedule(MonitoringScheduleName="s", MonitoringScheduleConfig=config)
+    until(lambda: statuses(sm)[-1:] == ["InProgress"])
+    local.restart(kill=True)
+    until(lambda: sum(status == "Completed" for status in statuses(sm)) >= 2)
+    sm.stop_monitoring_schedule(MonitoringScheduleName="s")
+    executions = executed(sm, "s")
+    times = [each["ScheduledTime"] for each in executions]
+    assert len(set(times)) == len(times)
+    assert all(time_.timestamp() % 3 == 0 for time_ in times)
+    arns = [each["ProcessingJobArn"] for each in executions]
+    assert len(set(arns)) == len(arns)
+    assert {each["MonitoringExecutionStatus"] for each in executions} == {"Completed"}, executions
+
+
+def until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def statuses(sm):
+    found = sm.list_monitoring_executions(MonitoringScheduleName="s")["MonitoringExecutionSummaries"]
+    return [each["MonitoringExecutionStatus"] for each in found][::-1]
+
+
 def _label(id_, value):
     record = {
         "groundTruthData": {"data": str(value), "encoding": "CSV"},

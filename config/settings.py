@@ -25,6 +25,7 @@ from config.bandit import Bandit
 from config.section import Seconds, Section, Share
 
 FOLDER = Path(__file__).resolve().parent
+CODE_VERSION_FILE = "code_version"
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -182,17 +183,34 @@ class Monitoring(Section):
     window_alarm_rate: float = Field(
         0.01, gt=0, lt=1, description="share of windows without drift in which data quality may alarm"
     )
-    expected_window_rows: int = Field(500, ge=1)
+    expected_window_rows: int = Field(
+        200, ge=1, description="windows of fewer requests make false alarms more frequent"
+    )
     facet: str = Field("Account Length", description="feature whose groups the bias metrics compare")
     facet_threshold: float = Field(100, description="above it is one group, the rest the other")
-    explained_rows: int = Field(100, ge=10, le=1000, description="rows of a window that are explained")
-    shap_samples: int = Field(200, ge=50, description="coalitions for each explained row")
+    explained_rows: int = Field(1000, ge=10, le=1000, description="rows of a window that are explained")
+    shap_samples: int = Field(200, ge=50, description="coalitions for each row that Clarify explains")
     seed: int = 7
     history: int = Field(48, ge=0, description="earlier executions that a report shows")
     alarm_period: Literal[10, 30, 60] = Field(60, description="seconds; below 60 on high-resolution metrics")
     cooldown: Seconds = Field(
         21_600, description="a retraining that an alarm asks for waits so long after the last training began"
     )
+
+
+class Infrastructure(Section):
+    """What `infrastructure/` is deployed with; the templates' own defaults are the same."""
+
+    use_kms: bool = Field(True, description="a key of the environment's own, else those that AWS manages")
+    use_nat: bool = Field(False, description="a way to the internet for Airflow, at the price of a NAT")
+    airflow_class: Literal["mw1.micro", "mw1.small", "mw1.medium", "mw1.large"] = "mw1.small"
+    airflow_workers: int = Field(3, ge=1, le=25)
+    airflow_public: bool = Field(True, description="the UI's address is public, its login is IAM either way")
+    run_retention_days: int = Field(365, ge=1)
+    capture_retention_days: int = Field(90, ge=1)
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    function_timeout: int = Field(60, ge=20, le=120, description="seconds that trigger_dag may take")
+    retry_seconds: int = Field(360, ge=20, description="how long an event waits for its next delivery")
 
 
 class Settings(Section):
@@ -219,6 +237,7 @@ class Settings(Section):
     xgboost: XGBoost = XGBoost()
     monitoring: Monitoring = Monitoring()
     bandit: Bandit = Bandit()
+    infrastructure: Infrastructure = Infrastructure()
 
     @property
     def bucket(self) -> str:
@@ -338,11 +357,18 @@ def environment_name() -> str:
 
 
 def load(environment: str | None = None, folder: Path = FOLDER) -> Settings:
-    """The settings of `environment`, with the code version from MLOPS_CODE_VERSION ("dev" when unset).
+    """The settings of `environment`. The code version is MLOPS_CODE_VERSION, else what a release has put
+    beside the settings (workbench/release.py), else "dev".
 
     Raises SettingsError: no such file, not TOML, an unknown key, a value that is missing or out of range.
     """
-    return _load(environment or environment_name(), folder, os.environ.get("MLOPS_CODE_VERSION") or "dev")
+    version = os.environ.get("MLOPS_CODE_VERSION") or _released(folder) or "dev"
+    return _load(environment or environment_name(), folder, version)
+
+
+def _released(folder: Path) -> str | None:
+    path = folder / CODE_VERSION_FILE
+    return path.read_text().strip() if path.exists() else None
 
 
 @lru_cache

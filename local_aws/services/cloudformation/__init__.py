@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from local_aws import moto_hooks
 from local_aws.context import Context
-from local_aws.services.cloudformation import buckets, functions, queues, streams, types
+from local_aws.services.cloudformation import (
+    airflow,
+    buckets,
+    functions,
+    networks,
+    queues,
+    streams,
+    tables,
+    types,
+)
 
-__all__ = ["buckets", "functions", "install", "queues", "streams", "types"]  # moto finds types once they are imported
+# moto finds the types once their modules are imported.
+__all__ = ["airflow", "buckets", "functions", "install", "networks", "queues", "streams", "tables", "types"]
 
 
 def install(context: Context) -> None:  # noqa: ARG001  # the interface of every service
     moto_hooks.refuse_unknown_resource_types()
+    networks.install()

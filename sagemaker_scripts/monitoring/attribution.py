@@ -79,6 +79,9 @@ def explain(
 ) -> Explanation:
     """Kernel SHAP of up to ``max_rows`` rows (a seeded sample: the cost is rows x samples x predictions).
 
+    Where log odds are explained (``use_logit``), a model that can do it itself (``predict.log_odds_shap``) is
+    asked instead: the same values without the noise of sampling, in a fraction of the time.
+
     ``baseline``: reference rows in the features' order; without one the rows' K-means centres stand in.
     """
     import shap
@@ -99,14 +102,19 @@ def explain(
             )
     else:
         reference = _centres(values, clusters, seed)
-    np.random.seed(seed)
-    explainer = shap.KernelExplainer(predict, reference, link="logit" if use_logit else "identity")
-    raw = np.asarray(explainer.shap_values(values, nsamples=samples or "auto", silent=True))
+    exact = getattr(predict, "log_odds_shap", None) if use_logit else None
+    if exact:
+        raw, expected = exact(values, reference)
+    else:
+        np.random.seed(seed)
+        explainer = shap.KernelExplainer(predict, reference, link="logit" if use_logit else "identity")
+        raw = np.asarray(explainer.shap_values(values, nsamples=samples or "auto", silent=True))
+        expected = explainer.expected_value
     per_label = [raw] if raw.ndim == 2 else [raw[..., i] for i in range(raw.shape[-1])]
     return Explanation(
         tuple(map(str, table.columns)),
         tuple(per_label),
-        tuple(np.atleast_1d(explainer.expected_value).tolist()),
+        tuple(np.atleast_1d(expected).tolist()),
         np.asarray(predict(values)),
     )
 

@@ -48,10 +48,10 @@ class Options:
     threshold: float = 0.5
     constraint_tolerance: float = model_constraints.TOLERANCE
     window_alarm_rate: float = 0.01
-    expected_window_rows: int = 500
+    expected_window_rows: int = 200
     facet: str = ""
     facet_threshold: float = 0.0
-    explained_rows: int = 100
+    explained_rows: int = 1000
     shap_samples: int = 200
     seed: int = 7
 
@@ -116,6 +116,7 @@ def baselines(
         predict,
         baseline=[means],
         samples=options.shap_samples,
+        use_logit=True,
         seed=options.seed,
         max_rows=options.explained_rows,
     )
@@ -135,7 +136,7 @@ def baselines(
         "bias/analysis_config.json": _bias_config(features, options),
         "attribution/analysis.json": {
             "version": "1.0",
-            "explanations": {"kernel_shap": explained.to_json("mean_abs", options.explained_rows)},
+            "explanations": {"kernel_shap": explained.to_json("mean_abs", options.expected_window_rows)},
         },
         "attribution/analysis_config.json": _attribution_config(features, means, options),
     }
@@ -182,6 +183,7 @@ def _attribution_config(features: Sequence[str], means: Sequence[float], options
             "shap": {
                 "baseline": [list(means)],
                 "num_samples": options.shap_samples,
+                "use_logit": True,  # what a tree model adds up, and can be asked for exactly
                 "agg_method": "mean_abs",
                 "seed": options.seed,
                 "max_rows": options.explained_rows,

@@ -6,10 +6,14 @@ import tarfile
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 
+from sagemaker_scripts.monitoring import attribution
 from sagemaker_scripts.monitoring.jobs import main
+from sagemaker_scripts.monitoring.predictor import load_model
+from sagemaker_scripts.monitoring.sources import Locations
 
 FEATURES = ["Account Length", "Day Mins", "CustServ Calls", "VMail Plan_no", "VMail Plan_yes"]
 ENV = {
@@ -18,7 +22,7 @@ ENV = {
     "expected_window_rows": "400",
     "facet": "Account Length",
     "facet_threshold": "100",
-    "explained_rows": "40",
+    "explained_rows": "400",
     "shap_samples": "64",
     "model_version": "7",
 }
@@ -224,3 +228,17 @@ def test_a_model_that_is_none_is_named(job):
     (encoder / "encoder.json").write_text(json.dumps({"feature_names": FEATURES}))
     assert main(["baseline"], job.env | ENV) == 1
     assert job.message.startswith("s3://b/model/model.tar.gz cannot be read as a model: ")
+
+
+def test_a_model_that_explains_itself_says_what_kernel_shap_converges_to(tmp_path, model):
+    put_model(tmp_path, model)
+    trees = load_model(tmp_path, Locations())
+    rows = pd.DataFrame(people(60, 5)[:, 1:], columns=FEATURES)
+    reference = [list(rows.mean())]
+    exact = attribution.explain(rows, trees, baseline=reference, use_logit=True)
+    sampled = attribution.explain(rows, trees.__call__, baseline=reference, use_logit=True, samples=2000)
+    assert np.allclose(exact.values[0], sampled.values[0], atol=1e-3)
+    assert exact.expected == pytest.approx(sampled.expected, abs=1e-4)
+    # What the features add up to is the score's log odds.
+    total = exact.values[0].sum(axis=1) + exact.expected[0]
+    assert np.allclose(1 / (1 + np.exp(-total)), exact.scores, atol=1e-5)

@@ -89,7 +89,7 @@ def evaluation(
     return {
         "AppSpecification": {
             "ImageUri": settings.sklearn_image,
-            "ContainerEntrypoint": ["python3", f"{CODE}/evaluate.py"],
+            "ContainerEntrypoint": ["python3", f"{CODE}/evaluate_policies.py"],
             "ContainerArguments": arguments,
         },
         "ProcessingInputs": inputs,

@@ -33,7 +33,7 @@ def test_an_experiment_is_created_once_and_then_resumed(store: Store, experiment
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
-def test_a_workflow_from_its_request_to_its_success(store: Store, experiment: str, workflow: Workflow) -> None:
+def test_a_workflow_from_request_to_success(store: Store, experiment: str, workflow: Workflow) -> None:
     assert store.request(workflow, experiment, "x-1", RUN, colour="red") == "PENDING"
     metadata = store.experiment(experiment)[workflow.metadata]
     assert metadata == {workflow.state: "PENDING", workflow.next: "x-1", "owner": RUN}

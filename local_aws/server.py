@@ -24,6 +24,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local_aws import __version__, aws_errors, moto_hooks
 from local_aws.context import Context
+from local_aws.services import sns
 from local_aws.services.s3.body import spooled_body
 from local_aws.state import Blobs, Snapshots
 
@@ -75,6 +76,8 @@ class Application:
             return self._own_page(path, start_response)
         if path.startswith("/moto-api"):
             return _plain(start_response, "404 Not Found", "not served")
+        if path.startswith(f"/{sns.signing.PREFIX}") and (pem := sns.certificate(path)):
+            return _send(start_response, "200 OK", "application/x-pem-file", pem)
         if INVOCATION.match(path):
             return self._to_data_plane(environ, start_response)
         service = ""

@@ -19,6 +19,7 @@ from local_aws.context import Context
 from local_aws.services import delivery
 from local_aws.services.events import patterns
 from local_aws.services.sns import messages
+from local_aws.services.sns.signing import PREFIX, Signer
 
 DELIVERED = ("sqs", "lambda")
 UNCONFIRMED = ("email", "email-json")
@@ -26,6 +27,7 @@ UNCONFIRMED = ("email", "email-json")
 
 class Backend(SNSBackend):
     context: ClassVar[Context]
+    signer: ClassVar[Signer]
 
     def subscribe(self, topic_arn: str, endpoint: str, protocol: str) -> Subscription:
         if protocol not in (*DELIVERED, *UNCONFIRMED):
@@ -39,22 +41,22 @@ class Backend(SNSBackend):
             raise aws_errors.unsupported("sns", "Publish", "text messages to telephones")
         return super().publish(message, arn, *args, **kwargs)
 
-    def certificate_name(self) -> str:
-        """Of the certificate that this process signs with; served where SigningCertURL says."""
-        name = f"SimpleNotificationService-{messages.key_name()}.pem"
-        if name not in self._message_public_keys:
-            self._message_public_keys.clear()
-            pem = messages.certificate(messages.signing_key(), self.context.clock())
-            self._message_public_keys[name] = pem
-        return name
-
 
 def install(context: Context) -> None:
     Backend.context = context
+    Backend.signer = Signer(context.data_dir / "sns" / "signing-key.pem")
     moto_hooks.replace_backend("sns", Backend)
     moto_hooks.replace_method("sns", "Topic", "publish", _publish)
     for operation in ("CreatePlatformApplication", "CreatePlatformEndpoint", "OptInPhoneNumber"):
         moto_hooks.not_supported("sns", operation)
+
+
+def certificate(path: str) -> bytes | None:
+    """What SigningCertURL names, for the front door: `path` without its host."""
+    name = path.lstrip("/")
+    if name.startswith(PREFIX) and name == Backend.signer.certificate_name:
+        return Backend.signer.certificate()
+    return None
 
 
 def _publish(
@@ -88,7 +90,7 @@ def _publish(
                 subject,
                 message_attributes,
                 backend.context.clock(),
-                backend.certificate_name(),
+                backend.signer,
             )
             owed.append(_delivery(subscription, text, content, message_attributes, order))
     delivery.add(owed)

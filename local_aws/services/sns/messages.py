@@ -7,48 +7,13 @@ docs.aws.amazon.com/lambda/latest/dg/with-sns.html.
 from __future__ import annotations
 
 import base64
-import functools
-import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from local_aws.services.sns.signing import Signer
 
 SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
-
-
-@functools.cache
-def signing_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@functools.cache
-def key_name() -> str:
-    der = (
-        signing_key()
-        .public_key()
-        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return hashlib.sha256(der).hexdigest()[:32]
-
-
-def certificate(key: rsa.RSAPrivateKey, now: datetime) -> bytes:
-    """PEM of a self-signed certificate, with which a receiver can check signatures."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365))
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM)
 
 
 def envelope(
@@ -60,7 +25,7 @@ def envelope(
     subject: str | None,
     attributes: Mapping[str, Any] | None,
     moment: datetime,
-    certificate_name: str,
+    signer: Signer,
 ) -> dict[str, Any]:
     content: dict[str, Any] = {
         "Type": "Notification",
@@ -73,12 +38,11 @@ def envelope(
     if not subject:
         del content["Subject"]
     text = "".join(f"{name}\n{content[name]}\n" for name in SIGNED if name in content)
-    signature = signing_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     address = f"https://sns.{region}.amazonaws.com"
     content |= {
         "SignatureVersion": "2",
-        "Signature": base64.b64encode(signature).decode(),
-        "SigningCertURL": f"{address}/{certificate_name}",
+        "Signature": signer.sign(text),
+        "SigningCertURL": f"{address}/{signer.certificate_name}",
         "UnsubscribeURL": f"{address}/?Action=Unsubscribe&SubscriptionArn={subscription}",
     }
     if attributes:

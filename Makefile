@@ -18,7 +18,7 @@ workbench = .venv/worker/bin/python -m workbench
 stack_environments = worker local-aws jobs functions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-drift up down status logs trigger test test-fast lint bench pictures lock environments clean
+.PHONY: help demo demo-drift up down status logs trigger redrive test test-fast lint bench pictures lock environments clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 } \
@@ -52,6 +52,10 @@ logs: ## follow the logs of everything, or of one process  [NAME=scheduler]
 trigger: ## start a DAG run  [DAG=churn_training] [CONF='{"seed": 1}']
 	@$(environments) build worker
 	@$(workbench) trigger $(if $(DAG),--dag "$$DAG") $(if $(CONF),--conf "$$CONF")
+
+redrive: ## deliver again the events that could not become runs  [LIST=1 only shows them] [ENV=local]
+	@$(environments) build worker
+	@$(workbench) redrive $(if $(ENV),--env "$$ENV") $(if $(LIST),--list)
 
 ## Develop
 test: ## all tests, each in the environment it belongs to

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import demo, demo_drift, observe, stack
+from workbench import demo, demo_drift, observe, redrive, stack
 from workbench.airflow_api import AirflowApi
 from workbench.environments import EnvironmentProblem
 from workbench.progress import console, say
@@ -46,6 +46,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             stack.require_running(settings)
             run_id = AirflowApi(settings).trigger(options.dag, _conf(options.conf))
             say(f"started {options.dag} {run_id}: {settings.airflow_url}/dags/{options.dag}/runs/{run_id}")
+        case "redrive":
+            redrive.run(settings, options.env, only_list=options.list)
         case "demo":
             return demo.run(settings, data=options.data, split=options.split)
         case "demo-drift":
@@ -76,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     trigger = commands.add_parser("trigger", help="start a DAG run")
     trigger.add_argument("--dag", default="churn_training")
     trigger.add_argument("--conf", default="{}", help="the run's params, a JSON object")
+    again = commands.add_parser("redrive", help="deliver again what could not become a run")
+    again.add_argument("--env", default="local", help="the environment")
+    again.add_argument("--list", action="store_true", help="only show what waits, with its reason")
     example = commands.add_parser("demo", help="the churn pipeline from raw data to a served prediction")
     example.add_argument(
         "--data", type=Path, help="your customers (.csv, .csv.gz, .txt); default: 5,000 made up"

@@ -1,0 +1,84 @@
+"""`make redrive`: show the events that could not become runs, with their reasons, and deliver them once more.
+
+A second delivery is safe: a run's id derives from its event, so what has started a run starts none again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+
+import config
+from workbench import provision
+from workbench.progress import say
+from workbench.settings import Settings, WorkbenchError
+
+BATCH = 10  # messages of one ReceiveMessage
+NO_REASON = "trigger_dag died on it: its log group has the reason"
+
+
+@dataclass(frozen=True)
+class Dead:
+    """One event in the dead-letter queue. body: as it was first delivered."""
+
+    body: str
+    reason: str
+    handle: str
+
+
+def run(settings: Settings, environment: str, *, only_list: bool) -> None:
+    """Show what waits in an environment's dead-letter queue, and unless only_list deliver it once more."""
+    # Elsewhere than here it is the account of the terminal's own AWS profile.
+    sqs = provision.client(settings, "sqs") if environment == "local" else boto3.client("sqs")
+    try:
+        dead_url, url = queue_urls(sqs, config.load(environment).stem)
+        events = dead_letters(sqs, dead_url)
+        for event in events:
+            say(f"{escape(event.reason)}\n  [dim]{escape(event.body)}[/dim]")
+        if not only_list:
+            redrive(sqs, dead_url, url, events)
+    except (BotoCoreError, ClientError) as error:
+        raise WorkbenchError(f"the queues of environment {environment} cannot be read: {error}") from error
+    except config.SettingsError as error:
+        raise WorkbenchError(str(error)) from error
+    say(f"{len(events)} event(s) {'wait' if only_list else 'delivered once more'}")
+
+
+def dead_letters(sqs: Any, url: str) -> list[Dead]:
+    """What waits in the dead-letter queue now; each is hidden from other readers for a minute."""
+    names = ["ApproximateNumberOfMessages"]
+    waiting = int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"][names[0]])
+    found: list[Dead] = []
+    # No more than wait now: an event that fails again at once would be taken for another.
+    while len(found) < waiting:
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=min(BATCH, waiting - len(found)),
+            MessageAttributeNames=["ErrorMessage"],
+            VisibilityTimeout=60,
+            WaitTimeSeconds=1,
+        )
+        if not answer.get("Messages"):
+            break
+        for message in answer["Messages"]:
+            reason = message.get("MessageAttributes", {}).get("ErrorMessage", {}).get("StringValue")
+            found.append(Dead(message["Body"], reason or NO_REASON, message["ReceiptHandle"]))
+    return found
+
+
+def redrive(sqs: Any, dead_url: str, url: str, events: list[Dead]) -> None:
+    """Send each event to its queue again, then remove it from the dead-letter queue."""
+    for event in events:
+        sqs.send_message(QueueUrl=url, MessageBody=event.body)
+        sqs.delete_message(QueueUrl=dead_url, ReceiptHandle=event.handle)
+
+
+def queue_urls(sqs: Any, stem: str) -> tuple[str, str]:
+    """(dead-letter queue, queue) of an environment; infrastructure/triggers.yaml names them."""
+    names = (f"{stem}-triggers-dead", f"{stem}-triggers")
+    dead, queue = (str(sqs.get_queue_url(QueueName=name)["QueueUrl"]) for name in names)
+    return dead, queue

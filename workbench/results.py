@@ -104,9 +104,10 @@ def _ask_encoded(settings: Settings, endpoint: str, sample: bytes) -> str:
     return "\n".join(lines)
 
 
-def run_client(settings: Settings, module: str, **options: object) -> str:
+def run_client(settings: Settings, module: str, *words: str, **options: object) -> str:
     """Run a program of `clients/` in the jobs' environment; returns what it prints."""
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    arguments = [*words, *given]
     done = subprocess.run(
         [str(environments.require("jobs")), "-m", module, *arguments],
         check=False,

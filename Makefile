@@ -18,7 +18,7 @@ workbench = .venv/worker/bin/python -m workbench
 stack_environments = worker local-aws jobs functions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-drift up down status logs trigger redrive test test-fast lint bench pictures lock environments clean
+.PHONY: help demo demo-bandit demo-drift up down status logs trigger redrive test test-fast lint bench pictures lock environments clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 } \
@@ -28,6 +28,11 @@ help: ## list what can be done
 demo: ## the churn pipeline from raw data to a served prediction  [DATA=file.csv] [SPLIT=reference]
 	@$(environments) build $(stack_environments)
 	@$(workbench) demo $(if $(DATA),--data "$$DATA") $(if $(SPLIT),--split "$$SPLIT")
+
+demo-bandit: ## a bandit learns from live rewards: warm start and 15 batches  [DATA=table] [WORLD=news] [SEED=1]
+	@$(environments) build $(stack_environments)
+	@$(workbench) demo-bandit $(if $(DATA),--data "$$DATA") $(if $(WORLD),--world "$$WORLD") \
+		$(if $(SEED),--seed "$$SEED") $(if $(BATCHES),--batches "$$BATCHES")
 
 demo-drift: ## drift, alarm, retraining, a new champion, the alarm's end  [DRIFT=shifted_feature] [SIZE=40]
 	@$(environments) build $(stack_environments)

@@ -115,8 +115,8 @@ def shares(steps: Sequence[Record], size: int) -> tuple[list[str], Floats]:
 def estimates(history: Sequence[Record]) -> list[Record]:
     """What each judged challenger was estimated to be worth relative to its champion, and what became of it.
 
-    `truth`: mean reward of the batch that the model then served, minus that of the batch before, each of which
-    is a mean of its own steps; None when the model was not taken, or was the last.
+    `truth`: mean reward of the batch that the model then served, minus that of the batch before, each of
+    them a mean of its own steps; None when the model was not taken, or was the last.
     """
     found = []
     for number, batch in enumerate(history):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import demo, demo_drift, observe, redrive, stack
+from workbench import demo, demo_bandit, demo_drift, observe, redrive, stack
 from workbench.airflow_api import AirflowApi
 from workbench.environments import EnvironmentProblem
 from workbench.progress import console, say
@@ -50,6 +50,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             redrive.run(settings, options.env, only_list=options.list)
         case "demo":
             return demo.run(settings, data=options.data, split=options.split)
+        case "demo-bandit":
+            game = demo_bandit.game(options.data, options.world, options.seed, options.batches)
+            return demo_bandit.run(settings, game)
         case "demo-drift":
             return demo_drift.run(settings, kind=options.drift, size=options.size, rows=options.rows)
     return 0
@@ -86,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, help="your customers (.csv, .csv.gz, .txt); default: 5,000 made up"
     )
     example.add_argument("--split", choices=["hash", "reference"], default="hash")
+    bandit = commands.add_parser("demo-bandit", help="a bandit from its first log to its last batch")
+    bandit.add_argument("--data", type=Path, help="a table of numbers, the label last; default: made up")
+    bandit.add_argument("--world", choices=["table", "news"], default="table")
+    bandit.add_argument("--seed", type=int, default=0)
+    bandit.add_argument("--batches", type=int, default=15)
     drift = commands.add_parser("demo-drift", help="drift, alarm, retraining, a new model, the alarm's end")
     drift.add_argument("--drift", choices=demo_drift.KINDS, default=demo_drift.KINDS[0])
     drift.add_argument("--size", type=float, help="default: the kind's own, see clients/drift.py")

@@ -286,6 +286,13 @@ class Settings(Section):
         """A DynamoDB table of the experiment store; infrastructure/bandit.yaml creates it."""
         return f"{self.stem}-bandit-{kind}"
 
+    def bandit_endpoint(self, experiment: str) -> str:
+        """An experiment's endpoint; its streams, dashboard and log group are called after it."""
+        return f"{self.stem}-bandit-{experiment}"
+
+    def bandit_prefix(self, experiment: str) -> str:
+        return f"bandits/{experiment}/"
+
     @property
     def raw_prefix(self) -> str:
         return "raw/churn/"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from config import load
-from mlops.bandit.experiment import Experiment
 from workbench import environments, provision, stack
 from workbench.airflow_api import AirflowApi
 from workbench.progress import console, say
@@ -89,7 +88,7 @@ def play(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Warm start, then batch after batch; returns every step, and what was learned after each batch."""
     version = provision.upload_code(settings)
-    experiment = Experiment(load("local"), game.experiment)
+    endpoint = load("local").bandit_endpoint(game.experiment)
     run_client(
         settings,
         "clients.bandit_simulator",
@@ -111,10 +110,10 @@ def play(
     }
     say(f"\nexperiment {game.experiment}: warm start from {LOG_STEPS} steps of chance")
     seconds = complete(airflow, WARM_START, conf)
-    say(f"  served after {seconds:.1f} s by {experiment.endpoint}\n\n{HEAD}")
+    say(f"  served after {seconds:.1f} s by {endpoint}\n\n{HEAD}")
     history: list[dict[str, Any]] = []
     rewards: list[float] = []
-    with client(settings, game, experiment.endpoint, folder) as batches:
+    with client(settings, game, endpoint, folder) as batches:
         for batch in batches:
             conf = {
                 "experiment": game.experiment,
@@ -225,7 +224,7 @@ def report(settings: Settings, game: Game, folder: Path, history: list[dict[str,
     """Draw the report page, put it beside the experiment's other objects; returns a link that opens."""
     (folder / "history.json").write_text(json.dumps(history))
     run_client(settings, "clients.bandit_report", folder=folder, title=f"Experiment {game.experiment}")
-    key = f"{Experiment(load('local'), game.experiment).root}report.html"
+    key = f"{load('local').bandit_prefix(game.experiment)}report.html"
     s3 = provision.client(settings, "s3")
     s3.upload_file(str(folder / "report.html"), settings.bucket, key, ExtraArgs={"ContentType": "text/html"})
     arguments = {"Bucket": settings.bucket, "Key": key}

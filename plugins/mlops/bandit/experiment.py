@@ -38,7 +38,7 @@ class Experiment:
     @property
     def endpoint(self) -> str:
         """The endpoint; its dashboard and log group are called the same."""
-        return f"{self.settings.stem}-bandit-{self.id}"
+        return self.settings.bandit_endpoint(self.id)
 
     @property
     def streams(self) -> dict[str, str]:
@@ -51,7 +51,7 @@ class Experiment:
     @property
     def root(self) -> str:
         """The prefix under which everything of the experiment is."""
-        return f"bandits/{self.id}/"
+        return self.settings.bandit_prefix(self.id)
 
     def s3(self, key: str = "") -> str:
         return self.settings.s3(self.root + key)

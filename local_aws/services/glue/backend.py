@@ -10,6 +10,7 @@ from moto.utilities.paginator import paginate
 from moto.utilities.utils import get_partition
 
 from local_aws.services.glue import arguments, runs
+from local_aws.services.glue.crawlers import Crawler
 from local_aws.services.glue.errors import ConcurrentRunsExceeded, InvalidInput, JobExists
 from local_aws.services.glue.records import FINISHED, Job, JobRun
 
@@ -20,6 +21,7 @@ class GlueBackend(models.GlueBackend):
     """Catalog, registries and the rest are moto's; jobs and runs are ours."""
 
     jobs: dict[str, Job]
+    crawlers: dict[str, Crawler]
 
     def define_job(self, name: str, definition: Mapping[str, Any], tags: dict[str, str] | None) -> Job:
         """CreateJob. Raises JobExists, InvalidInput."""

@@ -1,17 +1,18 @@
-"""moto's Glue request handling with the job operations that run."""
+"""moto's Glue request handling with the operations on jobs and crawlers that run."""
 
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.glue import responses
 
+from local_aws.services.glue import crawlers
 from local_aws.services.glue.backend import GlueBackend
 from local_aws.services.glue.errors import InvalidInput
 from local_aws.services.glue.records import RUN_SETTINGS
 
 
 class GlueResponse(responses.GlueResponse):
-    """Job operations; the others are moto's."""
+    """Operations on jobs and crawlers; the others are moto's."""
 
     @property
     def _jobs(self) -> GlueBackend:
@@ -48,3 +49,47 @@ class GlueResponse(responses.GlueResponse):
         """BatchStopJobRun."""
         stopped, errors = self._jobs.stop_runs(self.parameters["JobName"], self.parameters["JobRunIds"])
         return ActionResult({"SuccessfulSubmissions": stopped, "Errors": errors})
+
+    def create_crawler(self) -> ActionResult:
+        """CreateCrawler."""
+        crawlers.define(self._jobs, self.parameters)
+        return ActionResult({})
+
+    def update_crawler(self) -> ActionResult:
+        """UpdateCrawler."""
+        crawlers.redefine(self._jobs, self.parameters)
+        return ActionResult({})
+
+    def start_crawler(self) -> ActionResult:
+        """StartCrawler."""
+        crawlers.start(self._jobs, self.parameters["Name"])
+        return ActionResult({})
+
+    def stop_crawler(self) -> ActionResult:
+        """StopCrawler."""
+        crawlers.stop(self._jobs, self.parameters["Name"])
+        return ActionResult({})
+
+    def delete_crawler(self) -> ActionResult:
+        """DeleteCrawler."""
+        crawlers.remove(self._jobs, self.parameters["Name"])
+        return ActionResult({})
+
+    def get_crawler(self) -> ActionResult:
+        """GetCrawler."""
+        return ActionResult({"Crawler": crawlers.find(self._jobs, self.parameters["Name"]).as_dict()})
+
+    def get_crawler_metrics(self) -> ActionResult:
+        """GetCrawlerMetrics: of all crawlers, or of those named."""
+        names = self.parameters.get("CrawlerNameList") or list(self._jobs.crawlers)
+        now = crawlers.now()
+        found = [crawlers.find(self._jobs, name).metrics(now) for name in names]
+        return ActionResult({"CrawlerMetricsList": found})
+
+    def list_crawls(self) -> ActionResult:
+        """ListCrawls."""
+        name = self.parameters["CrawlerName"]
+        if self.parameters.get("Filters"):
+            raise InvalidInput("Filters of ListCrawls are not supported by local AWS")
+        found = reversed(crawlers.find(self._jobs, name).crawls)
+        return ActionResult({"Crawls": [crawl.as_dict(name) for crawl in found]})

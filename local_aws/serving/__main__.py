@@ -63,6 +63,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
     from botocore.config import Config
 
     from local_aws.serving.app import DataPlane
+    from local_aws.serving.asynchronous import Queue
     from local_aws.serving.capture import Capture
     from local_aws.serving.fleets import Fleets
     from local_aws.serving.logs import EndpointLogs
@@ -92,6 +93,13 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
         Capture(folder / "capture", session.client("s3", config=patience)),
         Metrics(session.client("cloudwatch", config=patience)),
         logs,
+        lambda ask: Queue(
+            folder / "asynchronous",
+            session.client("s3", config=patience),
+            session.client("sns", config=patience),
+            ask,
+            region,
+        ),
         region=region,
         account=account,
     )

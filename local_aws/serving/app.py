@@ -14,13 +14,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, unquote
 
+from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired, errors
+from local_aws.serving.asynchronous import Ask, Queue
 from local_aws.serving.capture import Capture, Exchange
 from local_aws.serving.errors import MAX_BODY_BYTES, RuntimeApiError
-from local_aws.serving.fleets import Fleets
+from local_aws.serving.fleets import Choice, Fleets, Shadow
 from local_aws.serving.hosts import Request
 from local_aws.serving.logs import EndpointLogs
 from local_aws.serving.metrics import Metrics, Sample
@@ -33,6 +35,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = dict[bytes, bytes]
 
 PUBLISH_SECONDS = 1.0
+MOST_COPIES = 256  # under way to shadow variants; what is more is not copied
 
 OPERATIONS = {
     "invocations": "InvokeEndpoint",
@@ -49,6 +52,15 @@ NOT_SUPPORTED_HEADERS = {
 }
 
 
+class Event(NamedTuple):
+    """What identifies an invocation in captures, and when it began (time.perf_counter)."""
+
+    endpoint: str
+    id: str
+    inference_id: str | None
+    begun: float
+
+
 class DataPlane:
     """The ASGI callable. Its lifespan loads the endpoints, publishes every second, and ends orderly."""
 
@@ -59,6 +71,7 @@ class DataPlane:
         capture: Capture,
         metrics: Metrics,
         logs: EndpointLogs,
+        queue: Callable[[Ask], Queue],
         *,
         region: str,
         account: str,
@@ -68,12 +81,14 @@ class DataPlane:
         self.capture = capture
         self.metrics = metrics
         self.logs = logs
+        self.queue = queue(self.ask_later)
         self.region = region
         self.account = account
         self.error: str | None = (
             None  # what is wrong with endpoints.json; the last good one is served meanwhile
         )
         self._publisher: asyncio.Task[None] | None = None
+        self._copies: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -100,9 +115,13 @@ class DataPlane:
         request_id = str(uuid.uuid4())
         try:
             body = await _read_body(receive)
-            if operation != "InvokeEndpoint":
+            headers = dict(scope["headers"])
+            if operation == "InvokeEndpoint":
+                await self._invoke(endpoint, body, headers, request_id, send)
+            elif operation == "InvokeEndpointAsync":
+                await self._accept(endpoint, headers, request_id, send)
+            else:
                 raise errors.not_supported(operation)
-            await self._invoke(endpoint, body, dict(scope["headers"]), request_id, send)
         except RuntimeApiError as error:
             await _send_error(send, error, request_id)
         except Exception:
@@ -117,42 +136,94 @@ class DataPlane:
         if not NOT_SUPPORTED_HEADERS.keys().isdisjoint(headers):
             meanings = [meaning for name, meaning in NOT_SUPPORTED_HEADERS.items() if name in headers]
             raise errors.invalid(f"{', '.join(meanings)} is not supported by local AWS.")
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
-        attributes = headers.get(b"x-amzn-sagemaker-custom-attributes", b"").decode("latin-1")
+        if self.queue.is_asynchronous(endpoint):
+            raise errors.invalid(f"Endpoint {endpoint} is asynchronous; use InvokeEndpointAsync.")
         target = headers.get(b"x-amzn-sagemaker-target-variant")
-        route, choice = self.fleets.pick(endpoint, target.decode("latin-1") if target else None)
-        request = Request(body, content_type, headers.get(b"accept", b"").decode("latin-1"), attributes)
-
-        asked = time.perf_counter()
-        answer = await choice.model.invoke(request)
-        answered = time.perf_counter()
-
-        if route.capture is not None and answer.status < 300:
-            inference_id = headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1")
-            self.capture.record(
-                route.capture,
-                Exchange(
-                    endpoint=endpoint,
-                    variant=choice.model.name,
-                    request=body,
-                    request_type=content_type or None,
-                    response=answer.body,
-                    response_type=answer.content_type or None,
-                    event_id=request_id,
-                    inference_id=inference_id or None,
-                    custom_attributes=attributes or None,
-                ),
-            )
-        self.metrics.record(
-            Sample(choice.dimensions, answer.status, answered - asked, time.perf_counter() - begun)
+        request = Request(
+            body,
+            headers.get(b"content-type", b"").decode("latin-1"),
+            headers.get(b"accept", b"").decode("latin-1"),
+            headers.get(b"x-amzn-sagemaker-custom-attributes", b"").decode("latin-1"),
         )
-        if answer.status >= 400:
-            text = answer.body.decode("utf-8", "replace")
-            raise errors.model_error(endpoint, self.region, self.account, answer.status, text)
+        inference_id = headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1")
+        event = Event(endpoint, request_id, inference_id or None, begun)
+        choice, answer = await self._ask(event, request, target.decode("latin-1") if target else None)
         extra = [(b"x-amzn-invoked-production-variant", choice.model.name.encode("latin-1"))]
         if answer.custom_attributes:
             extra.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode("latin-1")))
         await _send(send, answer.status, answer.content_type, answer.body, request_id, extra)
+
+    async def _ask(self, event: Event, request: Request, target: str | None) -> tuple[Choice, Answer]:
+        """Ask the model whose turn it is. Raises RuntimeApiError when there is none, and for its errors."""
+        route, choice = self.fleets.pick(event.endpoint, target)
+        choice.check_free()
+        asked = time.perf_counter()
+        answer = await choice.model.invoke(request)
+        answered = time.perf_counter()
+        self._capture(route.capture, event, choice.model.name, request, answer)
+        self.metrics.record(
+            Sample(choice.dimensions, answer.status, answered - asked, time.perf_counter() - event.begun)
+        )
+        for shadow in choice.shadows:
+            if self.fleets.draw() < shadow.share and len(self._copies) < MOST_COPIES:
+                copy = asyncio.create_task(self._ask_shadow(shadow, route.capture, event, request))
+                self._copies.add(copy)
+                copy.add_done_callback(self._copies.discard)
+        if answer.status >= 400:
+            text = answer.body.decode("utf-8", "replace")
+            raise errors.model_error(event.endpoint, self.region, self.account, answer.status, text)
+        return choice, answer
+
+    async def _ask_shadow(
+        self, shadow: Shadow, capture: desired.Capture | None, event: Event, request: Request
+    ) -> None:
+        """A copy of a request: its answer is measured and captured, and goes nowhere."""
+        begun = time.perf_counter()
+        try:
+            answer = await shadow.model.invoke(request)
+        except Exception:
+            log.exception("Shadow variant %s of endpoint %s", shadow.model.name, event.endpoint)
+            return
+        seconds = time.perf_counter() - begun
+        self._capture(capture, event, shadow.model.name, request, answer)
+        self.metrics.record(Sample(shadow.dimensions, answer.status, seconds, seconds))
+
+    def _capture(
+        self, settings: desired.Capture | None, event: Event, variant: str, request: Request, answer: Answer
+    ) -> None:
+        if settings is None or answer.status >= 300:
+            return
+        self.capture.record(
+            settings,
+            Exchange(
+                endpoint=event.endpoint,
+                variant=variant,
+                request=request.body,
+                request_type=request.content_type or None,
+                response=answer.body,
+                response_type=answer.content_type or None,
+                event_id=event.id,
+                inference_id=event.inference_id,
+                custom_attributes=request.custom_attributes or None,
+            ),
+        )
+
+    async def _accept(self, endpoint: str, headers: Headers, request_id: str, send: Send) -> None:
+        self.fleets.require(endpoint)
+        invocation = self.queue.accept(endpoint, headers)
+        extra = [(b"x-amzn-sagemaker-outputlocation", invocation.output.encode("latin-1", "replace"))]
+        if invocation.failure:
+            extra.append(
+                (b"x-amzn-sagemaker-failurelocation", invocation.failure.encode("latin-1", "replace"))
+            )
+        body = json.dumps({"InferenceId": invocation.id}).encode()
+        await _send(send, 202, "application/json", body, request_id, extra)
+
+    async def ask_later(self, endpoint: str, request: Request, inference_id: str) -> Answer:
+        """For the queue of asynchronous requests."""
+        event = Event(endpoint, str(uuid.uuid4()), inference_id, time.perf_counter())
+        _, answer = await self._ask(event, request, None)
+        return answer
 
     async def _control(self, method: str, action: str, query: bytes, receive: Receive, send: Send) -> None:
         await _read_body(receive)
@@ -186,6 +257,7 @@ class DataPlane:
         loop = asyncio.get_running_loop()
         for name in self.fleets.apply(endpoints):
             loop.run_in_executor(None, partial(self.capture.flush, endpoint=name))
+        self.queue.apply(endpoints)
 
     def _status(self) -> dict[str, Any]:
         return {"version": 1, "error": self.error, "endpoints": self.fleets.status()}
@@ -199,6 +271,7 @@ class DataPlane:
         self._publisher.cancel()
         with suppress(asyncio.CancelledError):
             await self._publisher
+        await self.queue.close()
         await asyncio.to_thread(self.capture.flush)
         await asyncio.to_thread(self.metrics.flush)
         await self.fleets.close()

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS = 240.0  # AWS: a container must answer /ping within four minutes
 PING = aiohttp.ClientTimeout(total=2)
-INVOCATION = aiohttp.ClientTimeout(total=60)
 STOP_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 LAST_BYTES = 64 * 1024  # of the log, in which the reason of a failed start is looked for
@@ -60,13 +59,14 @@ class Container:
         self._watcher = asyncio.create_task(self._watch())
 
     async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str]
+        self, path: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         """(status, headers, body) of the model's answer; 503 when it does not answer."""
         if self._client is None:
             return 503, {}, b"The model's process is not running."
+        timeout = aiohttp.ClientTimeout(total=seconds)
         try:
-            async with self._client.post(path, data=body, headers=headers, timeout=INVOCATION) as answer:
+            async with self._client.post(path, data=body, headers=headers, timeout=timeout) as answer:
                 return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             return 503, {}, f"The model's process did not answer: {type(error).__name__}.".encode()

@@ -3,11 +3,15 @@
     {"version": 1, "endpoints": {"<name>": {
         "fleets": [{"id": "<endpoint config name>", "weight": 1.0, "variants": [
             {"name": "AllTraffic", "weight": 1.0, "model_dir": "<absolute folder of the extracted model>",
-             "image": "<repository>:<tag>", "environment": {...}, "entry": null}]}],
+             "image": "<repository>:<tag>", "environment": {...}, "entry": null, "concurrency": null}],
+            "shadows": [<variants whose weight is the share of the requests that they get a copy of>]}],
+        "async": null | {"output": "s3://...", "failure": null, "concurrency": 1, "success_topic": null,
+                         "error_topic": null, "include": []},
         "capture": null | {"percentage": 100, "destination": "s3://...", "modes": ["Input", "Output"],
                            "csv_content_types": ["text/csv"], "json_content_types": ["application/json"]}}}}
 
-A fleet's weight is its share of the endpoint's traffic, a variant's its share of the fleet's.
+A fleet's weight is its share of the endpoint's traffic, a variant's its share of the fleet's. `concurrency`
+is how many requests a serverless variant answers at once.
 """
 
 from __future__ import annotations
@@ -35,6 +39,19 @@ class Capture:
 
 
 @dataclass(frozen=True)
+class Async:
+    """output, failure: s3:// folders without a slash at their end. concurrency: requests at once.
+    include: the notifications that carry the answer itself."""
+
+    output: str
+    failure: str | None
+    concurrency: int
+    success_topic: str | None
+    error_topic: str | None
+    include: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Variant:
     """One model behind an endpoint. Two variants with the same identity are the same running model."""
 
@@ -44,6 +61,7 @@ class Variant:
     image: str
     environment: tuple[tuple[str, str], ...]
     entry: tuple[str, ...]
+    concurrency: int | None = None
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -62,6 +80,7 @@ class Fleet:
     id: str
     weight: float
     variants: tuple[Variant, ...]
+    shadows: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,7 @@ class Endpoint:
     name: str
     fleets: tuple[Fleet, ...]
     capture: Capture | None
+    asynchronous: Async | None = None
 
 
 def read(path: Path) -> dict[str, Endpoint]:
@@ -97,10 +117,11 @@ def _endpoint(name: str, value: dict[str, Any]) -> Endpoint:
             id=fleet["id"],
             weight=float(fleet["weight"]),
             variants=tuple(_variant(variant) for variant in fleet["variants"]),
+            shadows=tuple(_variant(variant) for variant in fleet.get("shadows") or ()),
         )
         for fleet in value["fleets"]
     )
-    return Endpoint(name=name, fleets=fleets, capture=_capture(value.get("capture")))
+    return Endpoint(name, fleets, _capture(value.get("capture")), _async(value.get("async")))
 
 
 def _variant(value: dict[str, Any]) -> Variant:
@@ -111,19 +132,37 @@ def _variant(value: dict[str, Any]) -> Variant:
         image=value["image"],
         environment=tuple(sorted((value.get("environment") or {}).items())),
         entry=tuple(value.get("entry") or ()),
+        concurrency=value.get("concurrency"),
+    )
+
+
+def _async(value: dict[str, Any] | None) -> Async | None:
+    if value is None:
+        return None
+    return Async(
+        output=_folder(value["output"], "asynchronous output"),
+        failure=_folder(value["failure"], "asynchronous failure") if value.get("failure") else None,
+        concurrency=int(value["concurrency"]),
+        success_topic=value.get("success_topic"),
+        error_topic=value.get("error_topic"),
+        include=tuple(value.get("include") or ()),
     )
 
 
 def _capture(value: dict[str, Any] | None) -> Capture | None:
     if value is None:
         return None
-    destination = value["destination"].rstrip("/")
-    if not destination.startswith("s3://") or ".." in destination.split("/"):
-        raise ValueError(f"capture destination {destination} is not an s3:// folder")
     return Capture(
         percentage=float(value["percentage"]),
-        destination=destination,
+        destination=_folder(value["destination"], "capture destination"),
         modes=tuple(value["modes"]),
         csv_content_types=tuple(value.get("csv_content_types") or ()),
         json_content_types=tuple(value.get("json_content_types") or ()),
     )
+
+
+def _folder(uri: str, what: str) -> str:
+    uri = uri.rstrip("/")
+    if not uri.startswith("s3://") or ".." in uri.split("/"):
+        raise ValueError(f"{what} {uri} is not an s3:// folder")
+    return uri

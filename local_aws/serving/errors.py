@@ -31,6 +31,11 @@ def not_ready(name: str) -> RuntimeApiError:
     return RuntimeApiError("ModelNotReadyException", 429, message)
 
 
+def throttled(variant: str, limit: int) -> RuntimeApiError:
+    message = f"Variant {variant} answers {limit} requests already, its MaxConcurrency. Try again."
+    return RuntimeApiError("ThrottlingException", 429, message)
+
+
 def invalid(message: str) -> RuntimeApiError:
     return RuntimeApiError("ValidationError", 400, message)
 

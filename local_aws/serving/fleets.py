@@ -17,7 +17,7 @@ from typing import Any
 
 from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired
-from local_aws.serving.errors import RuntimeApiError, endpoint_not_found, invalid, not_ready
+from local_aws.serving.errors import RuntimeApiError, endpoint_not_found, invalid, not_ready, throttled
 from local_aws.serving.hosts import Host, HostError, Request
 from local_aws.serving.metrics import Dimensions
 
@@ -54,20 +54,34 @@ class Running:
 
 @dataclass(eq=False)
 class LiveFleet:
-    """A desired fleet with its running models, in the order of its variants."""
+    """A desired fleet with its running models, in the order of its variants and of its shadows."""
 
     wanted: desired.Fleet
     models: list[Running]
+    shadows: list[Running] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Running]:
+        return [*self.models, *self.shadows]
 
     @property
     def state(self) -> str:
-        states = {model.state for model in self.models}
+        states = {model.state for model in self.all}
         return FAILED if FAILED in states else LOADING if LOADING in states else READY
 
     @property
     def reason(self) -> str | None:
-        reasons = [f"{model.name}: {model.reason}" for model in self.models if model.reason]
+        reasons = [f"{model.name}: {model.reason}" for model in self.all if model.reason]
         return "; ".join(reasons) or None
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A model that gets a copy of a share (0..1) of the requests; nobody waits for its answers."""
+
+    model: Running
+    share: float
+    dimensions: tuple[Dimensions, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,13 @@ class Choice:
     fleet: desired.Fleet
     model: Running
     dimensions: tuple[Dimensions, ...]
+    concurrency: int | None = None
+    shadows: tuple[Shadow, ...] = ()
+
+    def check_free(self) -> None:
+        """Raises RuntimeApiError when as many requests are under way as a serverless variant takes."""
+        if self.concurrency is not None and self.model.in_flight >= self.concurrency:
+            raise throttled(self.model.name, self.concurrency)
 
 
 class Route:
@@ -85,9 +106,22 @@ class Route:
     def __init__(self, endpoint: desired.Endpoint, fleets: list[LiveFleet]) -> None:
         self.capture = endpoint.capture
         self.choices = [
-            Choice(fleet.wanted, model, _dimensions(endpoint.name, fleet.wanted.id, model.name, len(fleets)))
+            Choice(
+                fleet.wanted,
+                model,
+                _dimensions(endpoint.name, fleet.wanted.id, model.name, len(fleets)),
+                variant.concurrency,
+                tuple(
+                    Shadow(
+                        each,
+                        wanted.weight,
+                        _dimensions(endpoint.name, fleet.wanted.id, each.name, len(fleets)),
+                    )
+                    for each, wanted in zip(fleet.shadows, fleet.wanted.shadows, strict=True)
+                ),
+            )
             for fleet in fleets
-            for model in fleet.models
+            for model, variant in zip(fleet.models, fleet.wanted.variants, strict=True)
         ]
         self.limits = list(itertools.accumulate(_shares(fleets)))
 
@@ -134,7 +168,11 @@ class Fleets:
             self._live.pop(name, None)
         for name, endpoint in endpoints.items():
             self._live[name] = [
-                LiveFleet(fleet, [self._ensure(name, fleet.id, variant) for variant in fleet.variants])
+                LiveFleet(
+                    fleet,
+                    [self._ensure(name, fleet.id, variant) for variant in fleet.variants],
+                    [self._ensure(name, fleet.id, variant) for variant in fleet.shadows],
+                )
                 for fleet in endpoint.fleets
             ]
             self._reroute(name)
@@ -148,6 +186,11 @@ class Fleets:
             raise self._unroutable(endpoint)
         return route, route.pick(self.draw, target)
 
+    def require(self, endpoint: str) -> None:
+        """Raises RuntimeApiError for an endpoint that is not wanted."""
+        if endpoint not in self.endpoints:
+            raise endpoint_not_found(endpoint, self.account)
+
     def status(self) -> dict[str, Any]:
         """The state of every desired fleet; the schema is in the package's docstring."""
         return {
@@ -157,8 +200,7 @@ class Fleets:
                         "state": fleet.state,
                         "reason": fleet.reason,
                         "variants": {
-                            model.name: {"state": model.state, "reason": model.reason}
-                            for model in fleet.models
+                            model.name: {"state": model.state, "reason": model.reason} for model in fleet.all
                         },
                     }
                     for fleet in fleets
@@ -223,7 +265,7 @@ class Fleets:
             id(model)
             for fleets in (*self._live.values(), *self._served.values())
             for fleet in fleets
-            for model in fleet.models
+            for model in fleet.all
         }
         for key, running in list(self._running.items()):
             if id(running) not in used and running.state != LOADING:

@@ -30,6 +30,7 @@ class Request(NamedTuple):
     content_type: str
     accept: str
     custom_attributes: str = ""
+    timeout_seconds: float = 60.0
 
 
 class HostError(Exception):
@@ -113,7 +114,9 @@ class OwnProcesses:
         worker = self._pick()
         self._in_flight[worker] += 1
         try:
-            status, answered, body = await self.containers[worker].post("/invocations", request.body, headers)
+            status, answered, body = await self.containers[worker].post(
+                "/invocations", request.body, headers, request.timeout_seconds
+            )
         finally:
             self._in_flight[worker] -= 1
         return Answer(

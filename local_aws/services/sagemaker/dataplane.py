@@ -15,6 +15,7 @@ from local_aws.context import Context
 from local_aws.images.registry import PROJECT_ROOT
 from local_aws.processes import Job
 
+from . import endpoint_configs
 from .backend import Service
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,11 @@ def publish(service: Service) -> None:
 def desired(service: Service) -> dict[str, Any]:
     """What each endpoint should serve. An endpoint without fleets is not served at all."""
     return {
-        name: {"fleets": record["_fleets"], "capture": record["_capture"]}
+        name: {
+            "fleets": record["_fleets"],
+            "capture": record["_capture"],
+            "async": endpoint_configs.asynchronous(record["_config"]),
+        }
         for name, record in service.records("endpoint").items()
         if record["_fleets"] and record["EndpointStatus"] != "Deleting"
     }

@@ -43,9 +43,13 @@ def begin_update(service: Service, record: Record, config: Record, policy: dict[
     record["_deployment"] = {"kind": "update", "fleet": fleet, "config": config, "policy": policy, "step": 0}
     record["PendingDeploymentSummary"] = {
         "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": fleets.summaries(config, {}, now, "Creating"),
+        "ProductionVariants": fleets.summaries(config["ProductionVariants"], {}, now, "Creating"),
         "StartTime": now,
     }
+    if config.get("ShadowProductionVariants"):
+        record["PendingDeploymentSummary"]["ShadowProductionVariants"] = fleets.summaries(
+            config["ShadowProductionVariants"], {}, now, "Creating"
+        )
     _spawn(service, record)
 
 
@@ -137,13 +141,19 @@ def _update(service: Service, name: str) -> None:
 def _weights(service: Service, name: str) -> None:
     with service.lock:
         record = service.records("endpoint")[name]
-        wanted = {v["VariantName"]: v for v in record["ProductionVariants"]}
+        variants = endpoint_configs.all_variants(record)
+        wanted = {v["VariantName"]: v for v in variants}
         for fleet in record["_fleets"]:
             for variant in fleet["variants"]:
                 variant["weight"] = wanted[variant["name"]]["DesiredWeight"]
-        for variant in record["ProductionVariants"]:
+            for shadow in fleet["shadows"]:
+                production = wanted[fleet["variants"][0]["name"]]["DesiredWeight"]
+                share = fleets.shadow_share(wanted[shadow["name"]]["DesiredWeight"], production)
+                shadow["weight"] = share
+        for variant in variants:
             variant["CurrentWeight"] = variant["DesiredWeight"]
-            variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]
+            if "DesiredInstanceCount" in variant:
+                variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]
         service.commit()
     dataplane.publish(service)
     _settle(service, name, "InService")
@@ -164,7 +174,7 @@ def _wait_ready(service: Service, name: str, fleet: str, alarms: tuple[str, ...]
             variant["name"]
             for each in service.records("endpoint")[name]["_fleets"]
             if each["id"] == fleet
-            for variant in each["variants"]
+            for variant in (*each["variants"], *each["shadows"])
         }
     while True:
         states = dataplane.variant_states(service, name, fleet)
@@ -253,8 +263,16 @@ def _serve(service: Service, name: str, config: Record, fleet: str) -> None:
         record["_capture"] = endpoint_configs.capture(config)
         record["_config"] = copy.deepcopy(config)
         record["EndpointConfigName"] = config["EndpointConfigName"]
-        images = {variant["name"]: variant["image_uri"] for variant in kept["variants"]}
-        record["ProductionVariants"] = fleets.summaries(config, images, service.now())
+        images = {v["name"]: v["image_uri"] for v in (*kept["variants"], *kept["shadows"])}
+        for member in ("ProductionVariants", "ShadowProductionVariants"):
+            if config.get(member):
+                record[member] = fleets.summaries(config[member], images, service.now())
+            else:
+                record.pop(member, None)
+        if config.get("AsyncInferenceConfig"):
+            record["AsyncInferenceConfig"] = config["AsyncInferenceConfig"]
+        else:
+            record.pop("AsyncInferenceConfig", None)
         summary = endpoint_configs.capture_summary(config)
         if summary:
             record["DataCaptureConfig"] = summary

@@ -10,21 +10,29 @@ from .backend import Record, Service
 
 
 def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
-    errors.refuse(request, "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
+    errors.refuse(request, "ExplainerConfig")
     name = request["EndpointConfigName"]
     arn = service.arn("endpoint-config", name)
     if service.find("endpoint-config", name):
         raise errors.validation(f'Cannot create already existing endpoint configuration "{arn}".')
-    names = [variant["VariantName"] for variant in request["ProductionVariants"]]
+    shadows = request.get("ShadowProductionVariants", [])
+    if shadows and (len(shadows), len(request["ProductionVariants"])) != (1, 1):
+        raise errors.validation(
+            "A shadow variant stands beside exactly one production variant: "
+            f"{len(request['ProductionVariants'])} production and {len(shadows)} shadow variants were given."
+        )
+    variants = [*request["ProductionVariants"], *shadows]
+    names = [variant["VariantName"] for variant in variants]
     if len(set(names)) != len(names):
         raise errors.validation(
             f"Variant names must be unique within an endpoint configuration: {', '.join(names)}"
         )
-    for variant in request["ProductionVariants"]:
+    for variant in variants:
         _check_variant(service, variant)
+    _check_async(service, request)
     _check_capture(service, request.get("DataCaptureConfig"))
     record = copy.deepcopy({key: value for key, value in request.items() if key != "Tags"})
-    for variant in record["ProductionVariants"]:
+    for variant in all_variants(record):
         variant.setdefault("InitialVariantWeight", 1.0)
     record.update(EndpointConfigArn=arn, CreationTime=service.now())
     service.add("endpoint-config", name, record, request.get("Tags"))
@@ -47,6 +55,30 @@ def get(service: Service, name: str) -> Record:
         arn = service.arn("endpoint-config", name)
         raise errors.validation(f'Could not find endpoint configuration "{arn}".')
     return record
+
+
+def all_variants(config: Record) -> list[dict[str, Any]]:
+    """The production variants, then the shadow variants."""
+    return [*config["ProductionVariants"], *config.get("ShadowProductionVariants", ())]
+
+
+def asynchronous(config: Record) -> dict[str, Any] | None:
+    """What the data plane is told about asynchronous inference; None when there is none."""
+    given = config.get("AsyncInferenceConfig")
+    if not given:
+        return None
+    output, topics = given["OutputConfig"], given["OutputConfig"].get("NotificationConfig") or {}
+    instances = config["ProductionVariants"][0].get("InitialInstanceCount", 1)
+    # AWS chooses what it finds best when the request does not say.
+    each = (given.get("ClientConfig") or {}).get("MaxConcurrentInvocationsPerInstance", 1)
+    return {
+        "output": output["S3OutputPath"],
+        "failure": output.get("S3FailurePath"),
+        "concurrency": each * instances,
+        "success_topic": topics.get("SuccessTopic"),
+        "error_topic": topics.get("ErrorTopic"),
+        "include": topics.get("IncludeInferenceResponseIn") or [],
+    }
 
 
 def capture(config: Record) -> dict[str, Any] | None:
@@ -94,6 +126,26 @@ def _check_variant(service: Service, variant: dict[str, Any]) -> None:
             f"Variant {variant['VariantName']} without a ModelName (inference components)"
         )
     models.get(service, variant["ModelName"])
+
+
+def _check_async(service: Service, request: dict[str, Any]) -> None:
+    config = request.get("AsyncInferenceConfig")
+    if not config:
+        return
+    if len(request["ProductionVariants"]) > 1 or request.get("ShadowProductionVariants"):
+        raise errors.validation("An asynchronous endpoint has exactly one production variant.")
+    errors.refuse(request["ProductionVariants"][0], "ServerlessConfig")
+    output = config["OutputConfig"]
+    if not output.get("S3OutputPath"):
+        raise errors.unsupported(
+            "AsyncInferenceConfig without an S3OutputPath (a bucket of the service's own)"
+        )
+    for member in ("S3OutputPath", "S3FailurePath"):
+        bucket = inputs.split_uri(output.get(member) or output["S3OutputPath"])[0]
+        if not service.context.objects.exists_bucket(bucket):
+            raise errors.validation(
+                f"The bucket of {member}, s3://{bucket}, does not exist: create it first."
+            )
 
 
 def _check_capture(service: Service, config: dict[str, Any] | None) -> None:

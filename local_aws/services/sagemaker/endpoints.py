@@ -54,7 +54,7 @@ def update(service: Service, request: dict[str, Any]) -> dict[str, Any]:
 
 def update_weights(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     record = _in_service(service, request["EndpointName"])
-    known = {variant["VariantName"]: variant for variant in record["ProductionVariants"]}
+    known = {variant["VariantName"]: variant for variant in endpoint_configs.all_variants(record)}
     for wanted in request["DesiredWeightsAndCapacities"]:
         errors.refuse(wanted, "ServerlessUpdateConfig")
         if wanted["VariantName"] not in known:
@@ -99,7 +99,7 @@ def _in_service(service: Service, name: str) -> Record:
 
 def _deployable(service: Service, config_name: str) -> Record:
     config = endpoint_configs.get(service, config_name)
-    for variant in config["ProductionVariants"]:
+    for variant in endpoint_configs.all_variants(config):
         models.check_servable(service, variant["ModelName"], "serving")
     return config
 
@@ -123,7 +123,7 @@ def _retain(record: Record, config: Record, excluded: set[str]) -> None:
         old = current.get(variant["VariantName"])
         if old and "DesiredWeight" not in excluded:
             variant["InitialVariantWeight"] = old["CurrentWeight"]
-        if old and "DesiredInstanceCount" not in excluded:
+        if old and "DesiredInstanceCount" not in excluded and "CurrentInstanceCount" in old:
             variant["InitialInstanceCount"] = old["CurrentInstanceCount"]
     if "DataCaptureConfig" not in excluded and record["_config"].get("DataCaptureConfig"):
         config["DataCaptureConfig"] = copy.deepcopy(record["_config"]["DataCaptureConfig"])

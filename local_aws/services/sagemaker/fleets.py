@@ -32,12 +32,17 @@ def add(service: Service, name: str, config: Record, weight: float) -> str:
                 Path(variant["model_dir"])
                 for endpoint in service.records("endpoint").values()
                 for fleet in endpoint["_fleets"]
-                for variant in fleet["variants"]
+                for variant in (*fleet["variants"], *fleet["shadows"])
             }
             known = any(fleet["id"] == identity for fleet in record["_fleets"])
         if not known:
             models.forget_artefacts(service, in_use)
-            fleet = {"id": identity, "weight": weight, "variants": _variants(service, config)}
+            fleet = {
+                "id": identity,
+                "weight": weight,
+                "variants": _variants(service, config["ProductionVariants"]),
+                "shadows": _shadows(service, config),
+            }
             with service.lock:
                 record = service.records("endpoint")[name]
                 record["_fleets"] = [*record["_fleets"][:1], fleet]
@@ -48,9 +53,23 @@ def add(service: Service, name: str, config: Record, weight: float) -> str:
     return identity
 
 
-def _variants(service: Service, config: Record) -> list[dict[str, Any]]:
+def _shadows(service: Service, config: Record) -> list[dict[str, Any]]:
+    """A shadow's share of copies is its weight over the production variant's, at most all of them."""
+    shadows = _variants(service, config.get("ShadowProductionVariants", []))
+    for shadow in shadows:
+        shadow["weight"] = shadow_share(
+            shadow["weight"], config["ProductionVariants"][0]["InitialVariantWeight"]
+        )
+    return shadows
+
+
+def shadow_share(shadow: float, production: float) -> float:
+    return min(1.0, shadow / production) if production else 0.0
+
+
+def _variants(service: Service, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     variants = []
-    for variant in config["ProductionVariants"]:
+    for variant in wanted:
         try:
             model = models.servable(service, variant["ModelName"])
         except (inputs.BadInput, archives.BadArchive, UnknownImage, ServiceException) as error:
@@ -70,13 +89,14 @@ def _variants(service: Service, config: Record) -> list[dict[str, Any]]:
                 "image_uri": model.image_uri,
                 "environment": model.environment,
                 "entry": None,
+                "concurrency": (variant.get("ServerlessConfig") or {}).get("MaxConcurrency"),
             }
         )
     return variants
 
 
 def summaries(
-    config: Record, images: dict[str, str], now: datetime, status: str | None = None
+    variants: list[dict[str, Any]], images: dict[str, str], now: datetime, status: str | None = None
 ) -> list[dict[str, Any]]:
     """ProductionVariants of Describe. A variant's share is its weight over the sum of all."""
     return [
@@ -89,9 +109,20 @@ def summaries(
             ],
             "CurrentWeight": 0.0 if status else variant["InitialVariantWeight"],
             "DesiredWeight": variant["InitialVariantWeight"],
-            "CurrentInstanceCount": 0 if status else variant.get("InitialInstanceCount", 1),
-            "DesiredInstanceCount": variant.get("InitialInstanceCount", 1),
+            **_capacity(variant, bool(status)),
             **({"VariantStatus": [{"Status": status, "StartTime": now}]} if status else {}),
         }
-        for variant in config["ProductionVariants"]
+        for variant in variants
     ]
+
+
+def _capacity(variant: dict[str, Any], pending: bool) -> dict[str, Any]:
+    """Instances, or what a serverless variant has in their place."""
+    serverless = variant.get("ServerlessConfig")
+    if serverless:
+        return {
+            "DesiredServerlessConfig": serverless,
+            **({} if pending else {"CurrentServerlessConfig": serverless}),
+        }
+    count = variant.get("InitialInstanceCount", 1)
+    return {"CurrentInstanceCount": 0 if pending else count, "DesiredInstanceCount": count}

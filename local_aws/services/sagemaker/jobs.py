@@ -243,6 +243,13 @@ def _run(service: Service, kind: Kind, name: str) -> None:
         _end(service, kind, name, Outcome("Failed", "Failed", f"InternalServerError: {error}"))
 
 
+def _run_again(service: Service, kind: Kind, name: str) -> None:
+    """Start a job that was never started, once the supervisor has let go of its name."""
+    while service.context.supervisor.is_running(_job_id(service, kind, name)):
+        threading.Event().wait(0.01)
+    _run(service, kind, name)
+
+
 def _start(service: Service, kind: Kind, name: str, job: Job) -> bool:
     """Start the process unless the job was stopped meanwhile: decided and done under the lock, so that a stop
     either finds the process or is seen here."""
@@ -291,7 +298,8 @@ def _accompanied(service: Service, kind: Kind, record: Record) -> Callable[[Exit
 
 def _finish(service: Service, kind: Kind, name: str, exit: Exit) -> None:
     if exit.reason == "lost" and kind.started not in service.snapshot(kind.name, name):
-        _run(service, kind, name)  # an earlier server was killed before it had started the process
+        # An earlier server was killed before it had started the process.
+        threading.Thread(target=_run_again, args=(service, kind, name), daemon=True).start()
         return
     base = folder(service, kind, name) / "ml"
     try:

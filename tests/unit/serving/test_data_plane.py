@@ -100,11 +100,17 @@ def plane_of_one(tmp_path_factory):
 
 def test_other_operations_are_refused_by_name(plane_of_one):
     client = plane_of_one.client()
-    with pytest.raises(ClientError, match="InvokeEndpointAsync is not supported by local AWS") as error:
-        client.invoke_endpoint_async(EndpointName="churn", InputLocation="s3://b/k")
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    with pytest.raises(ClientError, match="InvokeEndpointWithResponseStream is not supported"):
+    with pytest.raises(ClientError, match="InvokeEndpointWithResponseStream is not supported") as error:
         client.invoke_endpoint_with_response_stream(EndpointName="churn", Body=b"1")
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_an_endpoint_that_is_not_asynchronous_says_so(plane_of_one):
+    client = plane_of_one.client()
+    with pytest.raises(ClientError, match="churn is not an asynchronous endpoint"):
+        client.invoke_endpoint_async(EndpointName="churn", InputLocation="s3://b/k")
+    with pytest.raises(ClientError, match="Endpoint nobody of account 123456789012 not found"):
+        client.invoke_endpoint_async(EndpointName="nobody", InputLocation="s3://b/k")
 
 
 def test_an_update_under_load_fails_no_request(tmp_path, aws, model):

@@ -9,6 +9,7 @@ import random
 import subprocess
 import tarfile
 import time
+import urllib.request
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 ROLE = "arn:aws:iam::123456789012:role/mlops-sagemaker"
 FAST = {"Delay": 1, "MaxAttempts": 90}
 HYPERPARAMETERS = {
@@ -115,6 +117,22 @@ def ended(describe: Any, status: str, seconds: float = 120, **request: Any) -> d
         time.sleep(0.1)
 
 
+def archive(files: dict[str, str]) -> bytes:
+    """A tar.gz of texts."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+def post(url: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30):
+        pass
+
+
 @pytest.fixture(scope="session")
 def cases():
     """The request builders, for tests: conftest cannot be imported."""
@@ -125,6 +143,9 @@ def cases():
         csv=as_csv,
         role=ROLE,
         image=XGBOOST,
+        sklearn=SKLEARN,
+        archive=archive,
+        post=post,
         fast=FAST,
     )
 

@@ -124,7 +124,6 @@ def test_models_of_packages_and_of_containers(sm, bucket, cases, package, traine
     ("operation", "request_"),
     [
         ("list_pipelines", {}),
-        ("list_hyper_parameter_tuning_jobs", {}),
         ("list_auto_ml_jobs", {}),
         ("list_notebook_instances", {}),
         ("search", {"Resource": "TrainingJob"}),

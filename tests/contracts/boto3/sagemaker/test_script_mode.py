@@ -8,7 +8,6 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 FITS = """
 import argparse, json, os
 from sklearn.linear_model import LinearRegression
@@ -47,13 +46,7 @@ def request_for(s3, bucket, cases, name):
     """A training request as the SDK's framework estimators write it: every hyperparameter is JSON."""
 
     def make(program, files, hyperparameters=None, **more):
-        data = io.BytesIO()
-        with tarfile.open(fileobj=data, mode="w:gz") as archive:
-            for path, text in files.items():
-                info = tarfile.TarInfo(path)
-                info.size = len(text)
-                archive.addfile(info, io.BytesIO(text.encode()))
-        s3.put_object(Bucket=bucket, Key=f"{name}/sourcedir.tar.gz", Body=data.getvalue())
+        s3.put_object(Bucket=bucket, Key=f"{name}/sourcedir.tar.gz", Body=cases.archive(files))
         given = {
             "sagemaker_program": program,
             "sagemaker_submit_directory": f"s3://{bucket}/{name}/sourcedir.tar.gz",
@@ -63,7 +56,7 @@ def request_for(s3, bucket, cases, name):
             "TrainingJobName": name,
             "RoleArn": cases.role,
             "AlgorithmSpecification": {
-                "TrainingImage": SKLEARN,
+                "TrainingImage": cases.sklearn,
                 "TrainingInputMode": "File",
                 "MetricDefinitions": [
                     {"Name": "r2", "Regex": "r2=([0-9.]+);"},

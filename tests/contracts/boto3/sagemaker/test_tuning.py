@@ -1,13 +1,10 @@
 """Hyperparameter tuning jobs through boto3: real training jobs, the best of them found."""
 
-import io
-import tarfile
 import time
 
 import pytest
 from botocore.exceptions import ClientError
 
-SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 # A script whose score is known: best at x = 3; it reports six times and can be slow or fail.
 SCRIPT = """
 import argparse, time
@@ -25,13 +22,8 @@ for _ in range(6):
 
 
 @pytest.fixture(scope="session")
-def source(s3, bucket):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as archive:
-        info = tarfile.TarInfo("score.py")
-        info.size = len(SCRIPT)
-        archive.addfile(info, io.BytesIO(SCRIPT.encode()))
-    s3.put_object(Bucket=bucket, Key="tuning/sourcedir.tar.gz", Body=data.getvalue())
+def source(s3, bucket, cases):
+    s3.put_object(Bucket=bucket, Key="tuning/sourcedir.tar.gz", Body=cases.archive({"score.py": SCRIPT}))
     return f"s3://{bucket}/tuning/sourcedir.tar.gz"
 
 
@@ -58,7 +50,7 @@ def request_for(bucket, cases, source, name):
                     **(static or {}),
                 },
                 "AlgorithmSpecification": {
-                    "TrainingImage": SKLEARN,
+                    "TrainingImage": cases.sklearn,
                     "TrainingInputMode": "File",
                     "MetricDefinitions": [{"Name": "score", "Regex": "score=([-0-9.]+);"}],
                 },
@@ -247,6 +239,9 @@ def test_a_tuning_job_survives_a_kill_of_the_server(
         seconds=180,
         HyperParameterTuningJobName=name,
     )
+    jobs = sm.list_training_jobs_for_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    ends = [(each["TrainingJobStatus"], each.get("FailureReason")) for each in jobs["TrainingJobSummaries"]]
+    assert ends == [("Completed", None)] * 2
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     assert job["TrainingJobStatusCounters"]["Completed"] == 2
 

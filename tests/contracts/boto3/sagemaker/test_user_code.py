@@ -1,14 +1,11 @@
 """Endpoints and batch transform that run the user's own script, through boto3."""
 
-import io
 import json
-import tarfile
 import time
 
 import pytest
 from botocore.exceptions import ClientError
 
-SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 SCRIPT = """
 import atexit, json, os, pathlib, tempfile, time
 import boto3
@@ -52,27 +49,17 @@ def output_fn(prediction, accept):
 """
 
 
-def archive(files):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return data.getvalue()
-
-
 @pytest.fixture(scope="session")
 def make_model(sm, s3, bucket, cases):
     """make_model(name, files, **environment) -> a model on the scikit-learn image."""
 
     def make(name, files, **environment):
-        s3.put_object(Bucket=bucket, Key=f"code/{name}/model.tar.gz", Body=archive(files))
+        s3.put_object(Bucket=bucket, Key=f"code/{name}/model.tar.gz", Body=cases.archive(files))
         sm.create_model(
             ModelName=name,
             ExecutionRoleArn=cases.role,
             PrimaryContainer={
-                "Image": SKLEARN,
+                "Image": cases.sklearn,
                 "ModelDataUrl": f"s3://{bucket}/code/{name}/model.tar.gz",
                 "Environment": {
                     "SAGEMAKER_PROGRAM": "inference.py",

@@ -72,8 +72,11 @@ class FakeSupervisor:
         self.processes: dict = {}
         self.reasons: dict = {}
         self.attached: list = []
+        self.watched: set = set()
 
     def start(self, job, on_exit, on_line=None):
+        if job.id in self.watched:
+            raise ValueError(f"job {job.id} is already running")
         self.jobs[job.id] = job
         process = subprocess.Popen(
             job.argv, cwd=job.cwd, env={**os.environ, **job.env}, stdout=subprocess.PIPE,
@@ -105,11 +108,14 @@ class FakeSupervisor:
 
     def is_running(self, job_id):
         process = self.processes.get(job_id)
-        return process is not None and process.poll() is None
+        return job_id in self.watched or (process is not None and process.poll() is None)
 
     def attach(self, job_id, on_exit, on_line=None):
+        """As the real one: it lets go of the job's name when on_exit has returned."""
         self.attached.append(job_id)
+        self.watched.add(job_id)
         on_exit(Exit(None, "lost", ""))
+        self.watched.remove(job_id)
 
 
 class FakeState:

@@ -27,6 +27,7 @@ LOCKS = ROOT / "environments"
 VENVS = ROOT / ".venv"
 STAMP = "lock.json"
 SUPPORTED = ((3, 12), (3, 11))
+ON_DEMAND = ("evidently",)  # built when its benchmark is run, or by name
 HEARTBEAT_SECONDS = 10.0
 
 
@@ -268,7 +269,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subparser.add_argument("sets", nargs="*", metavar="set")
     options = parser.parse_args(arguments)
     try:
-        {"build": build, "lock": lock}[options.command](options.sets or names())
+        if options.command == "build":
+            build(options.sets or [name for name in names() if name not in ON_DEMAND])
+        else:
+            lock(options.sets or names())
     except EnvironmentProblem as problem:
         _say(f"error: {problem}")
         return 1

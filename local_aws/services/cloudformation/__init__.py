@@ -12,17 +12,31 @@ from local_aws.services.cloudformation import (
     airflow,
     buckets,
     functions,
+    log_groups,
     networks,
     queues,
     streams,
     tables,
     types,
 )
+from local_aws.services.cloudformation.change_sets import Backend
 
 # moto finds the types once their modules are imported.
-__all__ = ["airflow", "buckets", "functions", "install", "networks", "queues", "streams", "tables", "types"]
+__all__ = [
+    "airflow",
+    "buckets",
+    "functions",
+    "install",
+    "log_groups",
+    "networks",
+    "queues",
+    "streams",
+    "tables",
+    "types",
+]
 
 
 def install(context: Context) -> None:  # noqa: ARG001  # the interface of every service
+    moto_hooks.replace_backend("cloudformation", Backend)
     moto_hooks.refuse_unknown_resource_types()
     networks.install()

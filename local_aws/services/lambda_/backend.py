@@ -92,8 +92,8 @@ class LambdaBackend(models.LambdaBackend):
         source = str(spec["EventSourceArn"])
         if source.split(":")[2] != "sqs":
             raise Unsupported(f"{source} as an event source; queues (SQS) are polled")
-        self._require_queue(source)
         function = self.get_function(spec["FunctionName"])
+        self._check_queue(source, function)
         for mapping in self._event_source_mappings.values():
             if (mapping.event_source_arn, mapping.function_arn) == (source, function.function_arn):
                 raise ResourceConflict(
@@ -146,13 +146,20 @@ class LambdaBackend(models.LambdaBackend):
         ]
         return {item.code_digest for item in (*functions, *layers) if item is not None}
 
-    def _require_queue(self, arn: str) -> None:
+    def _check_queue(self, arn: str, function: Function) -> None:
         _, _, _, region, account, name = arn.split(":", 5)
-        if name not in sqs_backends[account][region].queues:
+        queue = sqs_backends[account][region].queues.get(name)
+        if queue is None:
             raise InvalidParameterValueException(
                 "Error occurred while ReceiveMessage. SQS Error Code: "
                 "AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does "
                 f"not exist: {arn}"
+            )
+        visibility = int(queue.visibility_timeout or 0)
+        if visibility < function.timeout:
+            raise InvalidParameterValueException(
+                f"Queue visibility timeout: {visibility} seconds is less than Function timeout: "
+                f"{function.timeout} seconds"
             )
 
 

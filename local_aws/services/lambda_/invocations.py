@@ -11,13 +11,16 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
+
 from local_aws.context import Context
 from local_aws.job import Exit, Job
+from local_aws.services.lambda_ import metrics
 from local_aws.services.lambda_.errors import TooManyRequests
 from local_aws.services.lambda_.packages import Packages
 from local_aws.services.lambda_.records import Function
@@ -28,6 +31,7 @@ ACCOUNT_CONCURRENCY = 10  # AWS's own quota for a new account
 # Beside the timeout. AWS gives the import of the handler 10 s, on machines that are not shared.
 INIT_SECONDS = 60
 TAIL_BYTES = 4096
+TAIL_LINES = 500
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "images" / "lambda_" / "bootstrap.py"
 
 
@@ -109,9 +113,11 @@ class Invocations:
         name = name or request_id
         with self._lock:
             reason = self._limit_reached(function)
-            if reason:
-                raise TooManyRequests(reason)
-            self._running[function.unqualified_arn] += 1
+            if reason is None:
+                self._running[function.unqualified_arn] += 1
+        if reason is not None:
+            self._measure(metrics.throttle(function.function_name))
+            raise TooManyRequests(reason)
         folder = self._folder / name
         try:
             description = self._describe(function, arn, request_id, client_context)
@@ -120,11 +126,11 @@ class Invocations:
             (folder / "invocation.json").write_text(json.dumps(asdict(description)))
             start = f"START RequestId: {request_id} Version: {function.version}"
             self._log(description, start)
-            tail = deque([start])
+            tail = deque([start], TAIL_LINES)
             self._context.supervisor.start(
                 self._job(function, description, folder, name),
                 lambda end: self._ended(description, folder, end, tail, on_outcome),
-                tail.append,
+                lambda line: self._heard(line, tail),
             )
         except BaseException:
             self._release(function.unqualified_arn)
@@ -146,11 +152,11 @@ class Invocations:
             return
         with self._lock:
             self._running[description.function_arn] += 1
-        tail: deque[str] = deque()
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._context.supervisor.attach(
             _job_id(description.function_name, name),
             lambda end: self._ended(description, folder, end, tail, on_outcome),
-            tail.append,
+            lambda line: self._heard(line, tail),
         )
 
     def _limit_reached(self, function: Function) -> str | None:
@@ -243,6 +249,7 @@ class Invocations:
         ending = [f"END RequestId: {call.request_id}", report]
         self._log(call, *ending)
         tail.extend(ending)
+        self._measure(metrics.invocation(call.function_name, written["duration_ms"], kind != "response"))
         if lost:
             outcome = _lost(call.version, f"its process ended: {end.reason}")
         else:
@@ -250,6 +257,17 @@ class Invocations:
             outcome = Outcome(error, payload, _last_bytes(tail), call.version)
         on_outcome(outcome)
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _heard(self, line: str, tail: deque[str]) -> None:
+        tail.append(line)
+        self._measure(metrics.embedded(line))
+
+    def _measure(self, found: Iterable[tuple[str, list[metrics.Datum]]]) -> None:
+        now = self._context.clock()
+        for namespace, data in found:
+            backend = cloudwatch_backends[self._context.account][self._context.region]
+            with self._context.state.lock("cloudwatch"):
+                backend.put_metric_data(namespace, [{**datum, "Timestamp": now} for datum in data])
 
     def _log(self, call: Description, *lines: str) -> None:
         now = time.time_ns() // 1_000_000

@@ -12,6 +12,7 @@ import time
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -294,6 +295,46 @@ def test_powertools_comes_as_the_layer_that_aws_publishes(functions: Any, create
     (logged,) = [json.loads(line) for line in lines if line.startswith("{")]
     assert (logged["message"], logged["order"], logged["service"]) == ("hello", 7, "test")
     assert logged["function_request_id"] == answer["ResponseMetadata"]["RequestId"]
+
+
+def test_metrics_are_lambdas_own_and_those_that_the_function_logs(
+    local_aws: Any, functions: Any, create: Any
+) -> None:
+    name = create(
+        """
+        from aws_lambda_powertools import Metrics
+
+        metrics = Metrics(namespace="orders", service="shop")
+
+        @metrics.log_metrics
+        def handler(event, context):
+            metrics.add_metric("Taken", "Count", event["taken"])
+            print('{"_aws": "no embedded metric"}')
+            if event["taken"] > 5:
+                raise RuntimeError("too many")
+        """
+    )
+    for taken in (2, 3, 7):
+        call(functions, name, {"taken": taken})
+
+    cloudwatch, now = local_aws.client("cloudwatch"), datetime.now(UTC)
+
+    def total(namespace: str, metric: str, **dimensions: str) -> float:
+        found = cloudwatch.get_metric_statistics(
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=7200,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(point["Sum"] for point in found)
+
+    assert total("orders", "Taken", service="shop") == 12
+    assert total("AWS/Lambda", "Invocations", FunctionName=name) == 3
+    assert total("AWS/Lambda", "Errors", FunctionName=name) == 1
+    assert total("AWS/Lambda", "Duration", FunctionName=name) > 0
 
 
 def hostile(name: str, mode: int = stat.S_IFREG | 0o644) -> bytes:

@@ -61,9 +61,8 @@ class Functions:
             Runtime="python3.12",
             Role=self.role,
             Handler="index.handler",
-            Timeout=60,
             Code={"ZipFile": buffer.getvalue()},
-            **options,
+            **({"Timeout": 30} | options),
         )
         return name, made["FunctionArn"]
 
@@ -221,8 +220,8 @@ def test_only_the_messages_that_failed_come_again_and_end_in_the_dead_letter_que
 ) -> None:
     dead_url, dead_arn = functions.queue()
     policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
-    url, arn = functions.queue(VisibilityTimeout="1", RedrivePolicy=policy)
-    name, _ = functions.create()
+    url, arn = functions.queue(VisibilityTimeout="5", RedrivePolicy=policy)
+    name, _ = functions.create(Timeout=5)
     for body in ("good", "bad", "fine"):
         functions.sqs.send_message(QueueUrl=url, MessageBody=body)
 
@@ -240,19 +239,15 @@ def test_only_the_messages_that_failed_come_again_and_end_in_the_dead_letter_que
 
 def test_what_a_mapping_cannot_do_is_refused(functions: Functions) -> None:
     _, arn = functions.queue()
+    _, hasty = functions.queue(VisibilityTimeout="29")
     name, _ = functions.create()
     stream = "arn:aws:kinesis:us-east-1:123456789012:stream/s"
     for options, code in (
         ({"EventSourceArn": arn.rpartition(":")[0] + ":nowhere"}, "InvalidParameterValueException"),
+        ({"EventSourceArn": hasty}, "InvalidParameterValueException"),
         ({"EventSourceArn": arn, "BatchSize": 100}, "InvalidParameterValueException"),
         ({"EventSourceArn": arn, "FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "UnsupportedOperation"),
-        (
-            {
-                "EventSourceArn": "arn:aws:kinesis:us-east-1:123456789012:stream/s",
-                "StartingPosition": "LATEST",
-            },
-            "UnsupportedOperation",
-        ),
+        ({"EventSourceArn": stream, "StartingPosition": "LATEST"}, "UnsupportedOperation"),
     ):
         with pytest.raises(ClientError) as error:
             functions.client.create_event_source_mapping(FunctionName=name, **options)
@@ -266,7 +261,7 @@ def test_a_kill_loses_no_event_and_a_failure_is_retried_twice(
     aws = new_local_aws()
     functions = Functions(aws)
     dead_url, dead_arn = functions.queue()
-    name, _ = functions.create(DeadLetterConfig={"TargetArn": dead_arn})
+    name, _ = functions.create(DeadLetterConfig={"TargetArn": dead_arn}, Timeout=300)
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     running = functions.send_event(name, {"wait_for": "go"})
     eventually(lambda: functions.recorded(name))

@@ -29,6 +29,7 @@ DIRECTORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("jobs", ("contracts/jobs",)),
     ("sdk", ("contracts/sdk",)),
     ("sdk2", ("contracts/sdk2",)),
+    ("clients", ("contracts/clients",)),
     ("worker", ("contracts/provider",)),
 )
 SLOW = ("contracts/", "end_to_end")

@@ -67,7 +67,8 @@ def test_files_go_there_and_back(aws: Aws, bucket: str, tmp_path: Path) -> None:
     aws("s3", "mv", f"s3://{bucket}/up/small.txt", f"s3://{bucket}/moved.txt", "--only-show-errors")
     assert aws("s3", "cp", f"s3://{bucket}/moved.txt", "-") == "small"
     aws("s3", "rm", f"s3://{bucket}/up", "--recursive", "--only-show-errors")
-    assert aws("s3api", "list-objects-v2", "--bucket", bucket)["KeyCount"] == 1
+    left = aws("s3api", "list-objects-v2", "--bucket", bucket)["Contents"]
+    assert [item["Key"] for item in left if not item["Key"].startswith("athena/")] == ["moved.txt"]
 
 
 def test_a_query_of_athena(aws: Aws, bucket: str) -> None:

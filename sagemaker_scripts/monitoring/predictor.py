@@ -1,8 +1,9 @@
-"""Scores for rows: from a live endpoint, from a shadow endpoint that lives as long as the job, or in process.
+"""Scores for rows: by a live endpoint, by a shadow endpoint that lives as long as the job, or in process.
 
-``endpoint_name`` wins over ``model_name``. The shadow endpoint's name begins with ``sm-clarify``, as
-Clarify's. ``model_path`` is ours: a folder with the ``model.tar.gz`` of SageMaker's built-in XGBoost, which
-is scored in the job itself.
+``endpoint_name`` wins over ``model_name``. A model of the built-in XGBoost is loaded into the job itself, be
+it named or given as ``model_path`` (ours: a folder with ``model.tar.gz``): no endpoint has to start, and it
+can be explained exactly. Any other model gets a shadow endpoint; its name begins with ``sm-clarify``, as
+Clarify's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +30,8 @@ Json = dict[str, Any]
 
 BATCH_ROWS = 2000
 ARCHIVE, MODEL = "model.tar.gz", "xgboost-model"
+BUILT_IN = "sagemaker-xgboost"
+USER_CODE = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
 
 
 @contextmanager
@@ -42,6 +46,9 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
     if not config.get("model_name"):
         raise AnalysisError("analysis_config: predictor needs endpoint_name, model_name or model_path.")
     client = boto3.client("sagemaker")
+    if trees := _built_in(client.describe_model(ModelName=config["model_name"])):
+        yield trees
+        return
     name = f"sm-clarify-{config.get('endpoint_name_prefix') or 'shadow'}-{secrets.token_hex(4)}"[:63]
     client.create_endpoint_config(
         EndpointConfigName=name,
@@ -66,6 +73,20 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
             client.delete_endpoint(EndpointName=name)
     finally:
         client.delete_endpoint_config(EndpointConfigName=name)
+
+
+def _built_in(model: Json) -> Trees | None:
+    """The model, if SageMaker's XGBoost serves it without a script; None if something else does."""
+    container = model.get("PrimaryContainer") or {}
+    repository = container.get("Image", "").rpartition("/")[2].partition(":")[0]
+    scripted = any(container.get("Environment", {}).get(name) for name in USER_CODE)
+    uri = container.get("ModelDataUrl", "")
+    if repository != BUILT_IN or scripted or not uri.endswith(".tar.gz"):
+        return None
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    with tempfile.TemporaryDirectory() as folder:
+        boto3.client("s3").download_file(bucket, key, f"{folder}/{ARCHIVE}")
+        return load_model(Path(folder), Locations(((Path(folder), uri),)))
 
 
 def load_model(folder: Path, locations: Locations) -> Trees:

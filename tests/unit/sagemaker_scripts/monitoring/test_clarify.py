@@ -5,9 +5,11 @@ Analysis.json, violations only when there are any, predictions from an endpoint.
 
 import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
+import xgboost
 
 from sagemaker_scripts.monitoring import jobs, predictor
 
@@ -53,6 +55,10 @@ def endpoint(monkeypatch):
     class Control:
         def __init__(self):
             self.made, self.deleted, self.calls = [], [], []
+            self.container = {"Image": "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2"}
+
+        def describe_model(self, ModelName):
+            return {"PrimaryContainer": self.container}
 
         def create_endpoint_config(self, **request):
             self.made.append(
@@ -134,6 +140,41 @@ def test_shadow_endpoint_is_deleted_when_the_analysis_fails(baseline_job, job, e
     assert baseline_job(broken, predictor={"model_name": "churn-7"}) == 1
     assert job.message == "The SHAP baseline has 1 values a row, the data 3 features."
     assert [kind for kind, _ in endpoint.deleted] == ["endpoint", "config"]
+
+
+@pytest.mark.parametrize("script", [{}, {"SAGEMAKER_PROGRAM": "inference.py"}])
+def test_a_built_in_xgboost_model_needs_no_shadow_endpoint(baseline_job, job, endpoint, monkeypatch, script):
+    endpoint.container = {
+        "Image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0",
+        "ModelDataUrl": "s3://bucket/churn/model.tar.gz",
+        "Environment": script,
+    }
+    rows = table()
+    model = xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows[:, 1:], rows[:, 0]), 5)
+    clients = {
+        "sagemaker": endpoint,
+        "s3": endpoint,
+        "sagemaker-runtime": predictor.boto3.client("sagemaker-runtime"),
+    }
+
+    def download_file(bucket, key, path):
+        assert (bucket, key) == ("bucket", "churn/model.tar.gz")
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo("xgboost-model")
+            member.size = len(content := bytes(model.save_raw("ubj")))
+            archive.addfile(member, io.BytesIO(content))
+
+    endpoint.download_file = download_file
+    monkeypatch.setattr(predictor.boto3, "client", clients.get)
+    assert baseline_job(SHAP, predictor={"model_name": "churn-7"}) == 0, job.message
+    assert [kind for kind, *_ in endpoint.made] == (["config", "endpoint"] if script else [])
+    expected = (
+        model.predict(xgboost.DMatrix(np.array([[180.0, 4.0, 0.0]])))[0]
+        if not script
+        else score(np.array([[180.0, 4.0, 0.0]]))[0]
+    )
+    found = job.output("analysis.json")["explanations"]["kernel_shap"]["label0"]["expected_value"]
+    assert found == pytest.approx(float(expected), abs=1e-6)
 
 
 @pytest.fixture

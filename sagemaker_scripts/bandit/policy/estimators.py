@@ -39,13 +39,15 @@ SLOPE_FACTOR = 6**0.5 - 1
 class Log:
     """What was logged and what q says. rewards, propensities: shape (n,); arms: places, (n,); q: (n, K).
 
-    Where rounds offer fewer than K arms, q and the policies are 0 beyond them.
+    Where rounds offer fewer than K arms, q and the policies are 0 beyond them. low, high: of a reward.
     """
 
     arms: Ints
     rewards: Floats
     propensities: Floats
     q: Floats
+    low: float = 0.0
+    high: float = 1.0
 
     def __post_init__(self) -> None:
         n = len(self.rewards)
@@ -66,10 +68,14 @@ class Log:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its influence, one number a round."""
+    """A value with its influence, one number a round.
+
+    prior: of a mean of weighted rewards, (effective sample size, middle and width of the reward's range).
+    """
 
     value: float
     influence: Floats
+    prior: tuple[float, float, float] | None = None
 
     @property
     def standard_error(self) -> float:
@@ -77,12 +83,24 @@ class Estimate:
         return float(self.influence.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Two-sided, Student's t with n - 1 degrees of freedom; infinite for a single round."""
+        """Two-sided; infinite for a single round.
+
+        Student's t with n - 1 degrees of freedom; with a prior Wilson's score interval (1927) for so many
+        effective rounds. Few rounds that all went well have no spread, and yet do not prove a value of 1.
+        """
         n = len(self.influence)
         if n < 2:
             return float("-inf"), float("inf")
-        reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * self.standard_error
-        return self.value - reach, self.value + reach
+        t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+        center, reach = self.value, t * self.standard_error
+        if self.prior:
+            size, middle, width = self.prior
+            pull = t * t / size if size else float("inf")
+            if np.isinf(pull):
+                return middle - width / 2, middle + width / 2
+            center = (self.value + middle * pull) / (1 + pull)
+            reach = float(np.hypot(reach, pull * width / 2)) / (1 + pull)
+        return center - reach, center + reach
 
     def __sub__(self, other: Estimate) -> Estimate:
         return Estimate(self.value - other.value, self.influence - other.influence)
@@ -93,13 +111,17 @@ def ips(log: Log, policy: Floats) -> Estimate:
 
 
 def snips(log: Log, policy: Floats) -> Estimate:
-    """Its influence is that of a ratio (delta method); 0 without any overlap of the two policies."""
+    """Its influence is the jackknife's of a ratio; without any overlap of the two policies the value is 0."""
     weights = log.weights(policy)
-    total = weights.mean()
+    prior = (effective_sample_size(weights), (log.low + log.high) / 2, log.high - log.low)
+    total = weights.sum()
     if total == 0:
-        return Estimate(0.0, np.zeros(len(weights)))
-    value = float((weights * log.rewards).mean() / total)
-    return Estimate(value, value + weights * (log.rewards - value) / total)
+        return Estimate(0.0, np.zeros(len(weights)), prior)
+    value = float((weights * log.rewards).sum() / total)
+    # One round that has all the weight has nothing to be compared with.
+    rest = np.maximum(1 - weights / total, 1 / len(weights))
+    deviation = len(weights) * weights / total * (log.rewards - value) / rest
+    return Estimate(value, value + deviation, prior)
 
 
 def dm(log: Log, policy: Floats) -> Estimate:

@@ -134,7 +134,8 @@ def read_rounds(
     q = reward_model.cross_fitted(
         [row.event_id for row in rows], contexts, offers, arms, rewards, folds=folds, low=low, high=high
     )
-    return Rounds(rows, Log(arms, rewards, np.array([row.probability for row in rows]), q))
+    propensities = np.array([row.probability for row in rows])
+    return Rounds(rows, Log(arms, rewards, propensities, q, low, high))
 
 
 def probabilities(policy: Policy, rows: Sequence[Row], shape: tuple[int, ...]) -> Floats:

@@ -131,3 +131,22 @@ def test_q_without_other_rounds_is_the_middle() -> None:
         ["a"], [["x"]], [[["0"], ["1"]]], np.array([0]), np.array([5.0]), folds=2, low=0.0, high=10.0
     )
     assert q.tolist() == [[5.0, 5.0]]
+
+
+def test_a_few_rounds_that_all_went_well_prove_little() -> None:
+    log = Log(np.zeros(20, dtype=int), np.ones(20), np.full(20, 0.5), np.zeros((20, 2)))
+    policy = np.array([[1.0, 0.0]] * 20)
+    estimate = estimators.snips(log, policy)
+    assert (estimate.value, estimate.standard_error) == (1.0, 0.0)
+    # Wilson's interval of 20 in 20, with Student's t for the normal quantile.
+    t = 2.093024
+    low, high = estimate.interval(0.95)
+    assert low == pytest.approx((1 + t * t / 40 - t * t / 40) / (1 + t * t / 20))
+    assert high == pytest.approx(1.0)
+    scaled = Log(log.arms, log.rewards * 10, log.propensities, log.q, low=0.0, high=10.0)
+    assert estimators.snips(scaled, policy).interval(0.95)[0] == pytest.approx(10 * low)
+
+
+def test_an_interval_without_overlap_is_the_whole_range() -> None:
+    log = Log(np.array([0, 0]), np.array([1.0, 1.0]), np.array([0.5, 0.5]), np.zeros((2, 2)), -1.0, 3.0)
+    assert estimators.snips(log, np.array([[0.0, 1.0]] * 2)).interval(0.95) == (-1.0, 3.0)

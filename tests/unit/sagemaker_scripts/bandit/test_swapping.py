@@ -35,7 +35,7 @@ class Store:
         etag = hashlib.sha256(body or b"").hexdigest()
         if body is None or etag == IfNoneMatch:
             status = 404 if body is None else 304
-            raise ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]
+            raise ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
         return {"ETag": etag, "Body": io.BytesIO(body)}
 
     def download_file(self, bucket: str, key: str, path: str) -> None:

@@ -1,73 +1,95 @@
-"""The operation that moto's CloudWatch lacks: the history of an alarm's state."""
+"""The operations that moto's CloudWatch lacks or does in part."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
+from moto.cloudwatch.exceptions import InvalidParameterCombination, ValidationError
 from moto.cloudwatch.models import Alarm
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
+
+from local_aws import aws_errors
+from local_aws.services.cloudwatch.backend import Backend
 
 LARGEST_PAGE = 100
 
 
 class Responses(CloudWatchResponse):
+    def put_composite_alarm(self) -> ActionResult:
+        if self._get_param("ActionsSuppressor"):
+            raise aws_errors.unsupported("cloudwatch", "PutCompositeAlarm", "ActionsSuppressor")
+        return self.put_metric_alarm()  # which reads AlarmRule too
+
+    def describe_alarms(self) -> ActionResult:
+        """With every filter, the default of AlarmTypes, and pages."""
+        names, prefix = self._get_param("AlarmNames"), self._get_param("AlarmNamePrefix")
+        for refused in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
+            if self._get_param(refused):
+                raise aws_errors.unsupported("cloudwatch", "DescribeAlarms", refused)
+        if names and prefix:
+            raise ValidationError("AlarmNamePrefix and AlarmNames cannot both be given")
+        state, action = self._get_param("StateValue"), self._get_param("ActionPrefix")
+        types = self._get_param("AlarmTypes") or ["MetricAlarm"]
+        found = [
+            alarm
+            for alarm in sorted(self._alarms, key=lambda alarm: alarm.name)
+            if (not names or alarm.name in names)
+            and (not prefix or alarm.name.startswith(prefix))
+            and (not state or alarm.state_value == state)
+            and (not action or any(arn.startswith(action) for arn in alarm.alarm_actions))
+            and ("CompositeAlarm" if alarm.rule else "MetricAlarm") in types
+        ]
+        page, token = self._page(found)
+        answer: dict[str, Any] = {
+            "MetricAlarms": [alarm for alarm in page if not alarm.rule],
+            "CompositeAlarms": [alarm for alarm in page if alarm.rule],
+        }
+        return ActionResult(answer | token)
+
     def describe_alarm_history(self) -> ActionResult:
-        name = self._get_param("AlarmName")
-        kind = self._get_param("HistoryItemType")
+        name, kind = self._get_param("AlarmName"), self._get_param("HistoryItemType")
+        types = self._get_param("AlarmTypes") or ["MetricAlarm"]
         start, end = _moment(self._get_param("StartDate")), _moment(self._get_param("EndDate"))
         items = [
             item
-            for alarm in self.cloudwatch_backend.describe_alarms()
+            for alarm in self._alarms
             if name in (None, alarm.name)
-            for item in _history(alarm)
-            if kind in (None, "StateUpdate")
-            and (start is None or _moment(item["Timestamp"]) >= start)
-            and (end is None or _moment(item["Timestamp"]) <= end)
+            for item in alarm.history
+            if kind in (None, item["HistoryItemType"])
+            and (name is not None or item["AlarmType"] in types)
+            and (start is None or item["Timestamp"] >= start)
+            and (end is None or item["Timestamp"] <= end)
         ]
-        newest_first = self._get_param("ScanBy", "TimestampDescending") == "TimestampDescending"
-        items.sort(key=lambda item: item["Timestamp"], reverse=newest_first)
+        items.sort(key=lambda item: item["Timestamp"])
+        if self._get_param("ScanBy", "TimestampDescending") == "TimestampDescending":
+            items.reverse()
+        page, token = self._page(items)
+        return ActionResult({"AlarmHistoryItems": page} | token)
+
+    def get_metric_statistics(self) -> ActionResult:
+        parameters = self._get_params()
+        if not parameters.get("Statistics") and not parameters.get("ExtendedStatistics"):
+            raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
+        backend = self.cloudwatch_backend
+        assert isinstance(backend, Backend)
+        return ActionResult(
+            {"Label": parameters["MetricName"], "Datapoints": backend.metric_statistics(parameters)}
+        )
+
+    @property
+    def _alarms(self) -> list[Alarm]:
+        return list(self.cloudwatch_backend.alarms.values())
+
+    def _page(self, items: list[Any]) -> tuple[list[Any], dict[str, str]]:
         begin = int(self._get_param("NextToken") or 0)
         stop = begin + min(int(self._get_param("MaxRecords") or LARGEST_PAGE), LARGEST_PAGE)
-        answer: dict[str, Any] = {"AlarmHistoryItems": items[begin:stop]}
-        if stop < len(items):
-            answer["NextToken"] = str(stop)
-        return ActionResult(answer)
-
-
-def _history(alarm: Alarm) -> list[dict[str, Any]]:
-    """One item a change of state. moto keeps the states that were left; the present one closes the row."""
-    present = (
-        "StateUpdate",
-        alarm.state_reason,
-        alarm.state_reason_data,
-        alarm.state_value,
-        alarm.state_updated_timestamp,
-    )
-    return [
-        {
-            "AlarmName": alarm.name,
-            "AlarmType": "MetricAlarm",
-            "Timestamp": new[4],
-            "HistoryItemType": "StateUpdate",
-            "HistorySummary": f"Alarm updated from {old[3]} to {new[3]}",
-            "HistoryData": json.dumps(
-                {
-                    "version": "1.0",
-                    "oldState": {"stateValue": old[3], "stateReason": old[1]},
-                    "newState": {"stateValue": new[3], "stateReason": new[1]},
-                }
-            ),
-        }
-        for old, new in pairwise([*alarm.history, present])
-    ]
+        return items[begin:stop], {"NextToken": str(stop)} if stop < len(items) else {}
 
 
 def _moment(value: Any) -> Any:
-    """Times of requests and of moto, which may be naive, in one form."""
+    """Times of requests, which may be naive."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime) and value.tzinfo is None:

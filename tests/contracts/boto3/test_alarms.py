@@ -44,8 +44,11 @@ def put_alarm(cloudwatch: Any, endpoint: str, **options: Any) -> str:
         Period=60,
         EvaluationPeriods=1,
         Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        **{"TreatMissingData": "notBreaching", **options},
+        **{
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "notBreaching",
+            **options,
+        },
     )
     return endpoint
 
@@ -120,10 +123,10 @@ def test_statistics_of_values_and_of_statistic_sets(cloudwatch: Any, endpoint: s
     assert point["Average"] == pytest.approx(59 / 6)
 
 
-def test_what_would_never_be_evaluated_is_refused(cloudwatch: Any) -> None:
+def test_what_would_never_be_evaluated_is_refused(cloudwatch: Any, endpoint: str) -> None:
     with pytest.raises(ClientError) as error:
-        cloudwatch.put_composite_alarm(AlarmName="c", AlarmRule="ALARM(a)")
-    assert "local AWS does not support" in error.value.response["Error"]["Message"]
+        put_alarm(cloudwatch, endpoint, ComparisonOperator="GreaterThanUpperThreshold")
+    assert "is not supported by local AWS" in error.value.response["Error"]["Message"]
 
 
 def test_metrics_and_alarms_survive_a_kill(new_local_aws: Callable[[], Any], endpoint: str) -> None:

@@ -98,6 +98,47 @@ class CloudWatchAlarm(NamedResource, CloudFormationModel):
         return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
 
 
+class CompositeAlarm(NamedResource, CloudFormationModel):
+    TYPE = "AWS::CloudWatch::CompositeAlarm"
+    NAME_PROPERTY = "AlarmName"
+
+    @staticmethod
+    def put(name: str, properties: Properties, account: str, region: str) -> None:
+        cloudwatch: CloudWatchBackend = cloudwatch_backends[account][region]
+        if "ActionsSuppressor" in properties:
+            raise ValidationError(
+                message=f"{CompositeAlarm.TYPE} {name}: local AWS does not support ActionsSuppressor"
+            )
+        # What PutCompositeAlarm gives moto: an alarm without a metric.
+        cloudwatch.put_metric_alarm(
+            name=name,
+            namespace="",
+            metric_name="",
+            metric_data_queries=[],
+            comparison_operator="",
+            evaluation_periods=0,
+            period=0,
+            threshold=0,
+            statistic="",
+            dimensions=[],
+            description=properties.get("AlarmDescription"),
+            actions_enabled=str(properties.get("ActionsEnabled", True)).lower() == "true",
+            alarm_actions=properties.get("AlarmActions", []),
+            ok_actions=properties.get("OKActions", []),
+            insufficient_data_actions=properties.get("InsufficientDataActions", []),
+            rule=properties["AlarmRule"],
+            tags=properties.get("Tags"),
+        )
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        cloudwatch_backends[account][region].delete_alarms([name])
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
+
+
 class ModelPackageGroup(NamedResource, CloudFormationModel):
     TYPE = "AWS::SageMaker::ModelPackageGroup"
     NAME_PROPERTY = "ModelPackageGroupName"

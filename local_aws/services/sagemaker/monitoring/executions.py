@@ -24,7 +24,7 @@ from . import calendar, requests, schedules
 from .calendar import Window
 from .definitions import Definition
 from .metrics import NAMESPACES
-from .requests import Baseline, Execution, Folder
+from .requests import Execution, Files, Folder
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _analyse(
         _end(service, execution, "Failed", NO_DATA)
         return
     request = requests.analysis(
-        definition, running, records, _baseline(service, definition), _capture_uri(service, definition)
+        definition, running, records, _files(service, definition), _capture_uri(service, definition)
     )
     _begin(service, execution, "analysis", request, namespace=NAMESPACES[definition.type])
 
@@ -165,19 +165,31 @@ def _end(service: Service, execution: Record, status: str, reason: str | None) -
         execution["FailureReason"] = reason[:1024]
 
 
-def _baseline(service: Service, definition: Definition) -> Baseline:
-    """The files to compare with: those that are named, else what the baselining job wrote."""
+def _files(service: Service, definition: Definition) -> Files:
+    """What to compare with: the files that are named, else those that the baselining job wrote."""
     given = definition.baseline
     constraints = (given.get("ConstraintsResource") or {}).get("S3Uri", "")
     statistics = (given.get("StatisticsResource") or {}).get("S3Uri", "")
     job = service.find("processing-job", given.get("BaseliningJobName", ""))
     if job is not None:
         output = job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].rstrip("/")
-        clarify = definition.type in requests.CLARIFY
-        constraints = constraints or f"{output}/{'analysis' if clarify else 'constraints'}.json"
+        name = "analysis.json" if definition.type in requests.CLARIFY else "constraints.json"
+        constraints = constraints or f"{output}/{name}"
         if definition.type == "DataQuality":
             statistics = statistics or f"{output}/statistics.json"
-    return Baseline(constraints, statistics)
+    if definition.type != "ModelQuality":
+        return Files(constraints, statistics)
+    beside = f"{constraints.rpartition('/')[0]}/statistics.json"
+    report = f"{requests.merge_uri(definition)}/merge_report.json"
+    return Files(
+        constraints, *(uri if constraints and _exists(service, uri) else "" for uri in (beside, report))
+    )
+
+
+def _exists(service: Service, uri: str) -> bool:
+    bucket, key = inputs.split_uri(uri)
+    objects = service.context.objects
+    return objects.exists_bucket(bucket) and any(found.key == key for found in objects.list(bucket, key))
 
 
 def _captures(service: Service, definition: Definition, window: Window) -> list[Folder]:

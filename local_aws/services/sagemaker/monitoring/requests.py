@@ -27,6 +27,12 @@ CAPTURES, GROUND_TRUTH, RESULT = (f"{PROCESSING}/{name}" for name in ("input_dat
 MAX_RUNTIME_SECONDS = 3600
 MERGED = ("ModelQuality", "ModelBias")  # kinds that compare with ground truth
 CLARIFY = ("ModelBias", "ModelExplainability")
+# Input -> the environment variable that names its file.
+_VARIABLES = {
+    "constraints": "baseline_constraints",
+    "baseline": "baseline_statistics",
+    "merge_report": "merge_report",
+}
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,12 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """S3 URIs of the files an analysis compares with; empty where there are none."""
+class Files:
+    """S3 URIs of the files that an analysis is given beside its records; empty where there are none."""
 
     constraints: str = ""
     statistics: str = ""
+    merge_report: str = ""
 
 
 def report_uri(definition: Definition, execution: Execution) -> str:
@@ -89,9 +96,13 @@ def merge(
 
 
 def analysis(
-    definition: Definition, execution: Execution, records: list[Folder], baseline: Baseline, capture_uri: str
+    definition: Definition, execution: Execution, records: list[Folder], files: Files, capture_uri: str
 ) -> dict[str, Any]:
-    """The job that judges the window. records: captures, or what the merge made of them."""
+    """The job that judges the window. records: captures, or what the merge made of them.
+
+    Of model quality the report page also shows what was waiting for a label, and the curves of the baseline:
+    `merge_report`, and statistics beside the constraints, are inputs that AWS's service does not give.
+    """
     app = definition.app
     local = definition.source["LocalPath"].rstrip("/")
     output = definition.output["LocalPath"]
@@ -101,13 +112,13 @@ def analysis(
         inputs.append(_input("analysis_config", config, CONFIG))
         environment["analysis_config"] = f"{CONFIG}/{PurePosixPath(config).name}"
     for name, uri, folder in (
-        ("constraints", baseline.constraints, CONSTRAINTS),
-        ("baseline", baseline.statistics, STATISTICS),
+        ("constraints", files.constraints, CONSTRAINTS),
+        ("baseline", files.statistics, STATISTICS),
+        ("merge_report", files.merge_report, f"{PROCESSING}/input/merge_report"),
     ):
         if uri:
             inputs.append(_input(name, uri, folder))
-            key = "baseline_constraints" if name == "constraints" else "baseline_statistics"
-            environment[key] = f"{folder}/{PurePosixPath(uri).name}"
+            environment[_VARIABLES[name]] = f"{folder}/{PurePosixPath(uri).name}"
     for kind in ("record_preprocessor", "post_analytics_processor"):
         script = app.get("".join(word.title() for word in kind.split("_")) + "SourceUri")
         if script:

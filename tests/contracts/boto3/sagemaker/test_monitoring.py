@@ -169,11 +169,12 @@ def executed(sm, schedule, at_least=1, seconds=240):
 def report(sm, s3):
     """report(execution, "file.json") -> its content, from where the processing job says it put it."""
 
-    def read(execution, name):
+    def read(execution, name, text=False):
         job = sm.describe_processing_job(ProcessingJobName=execution["ProcessingJobArn"].rsplit("/", 1)[-1])
         uri = job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        return json.load(s3.get_object(Bucket=bucket, Key=f"{key}/{name}")["Body"])
+        body = s3.get_object(Bucket=bucket, Key=f"{key}/{name}")["Body"].read()
+        return body.decode() if text else json.loads(body)
 
     return read
 
@@ -269,6 +270,10 @@ def test_model_quality_merges_the_labels_and_then_judges(
     found = {v["metric_name"]: v for v in report(execution, "constraint_violations.json")["violations"]}
     assert found["accuracy"]["constraint_check_type"] == "LessThanThreshold"
     assert found["accuracy"]["description"].startswith("Metric accuracy with 0.5")
+    page = report(execution, "report.html", text=True)
+    assert "records waiting for a label" in page
+    assert "labels without a request" in page
+    assert "accuracy" in page
 
 
 def test_an_hour_without_records_is_failed_without_a_job_and_the_next_one_runs(

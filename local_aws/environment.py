@@ -14,3 +14,9 @@ def client_environment(port: int, runtime_port: int, region: str) -> dict[str, s
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
     }
+
+
+def role_environment(role_arn: str | None) -> dict[str, str]:
+    """What a computation signs with in addition: its role's name in place of an access key. Nothing is
+    enforced, but a record of calls can tell who made them (local_aws.recording)."""
+    return {"AWS_ACCESS_KEY_ID": role_arn.rpartition("/")[2]} if role_arn else {}

@@ -24,6 +24,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local_aws import __version__, aws_errors, moto_hooks
 from local_aws.context import Context
+from local_aws.recording import Recorder
 from local_aws.services import sns
 from local_aws.services.s3.body import spooled_body
 from local_aws.state import Blobs, Snapshots
@@ -65,6 +66,7 @@ class Application:
         self._context = context
         self._state = state
         self._blobs = blobs
+        self._recorder = Recorder.from_environment()
         self._moto = DomainDispatcherApplication(self._application_of)
         self.before_first_request: Callable[[str], None] = lambda _: None
 
@@ -99,6 +101,8 @@ class Application:
         self, app: Any, service: str, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         operation = aws_errors.operation_name(service, environ)
+        if self._recorder:
+            self._recorder.record(service, operation, environ)
         if operation in moto_hooks.refused(service):
             raise NotImplementedError
         held: list[Any] = []

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from config import load
 from workbench import environments
 from workbench.settings import ROOT, Settings
 from workbench.supervision import Program
@@ -35,7 +36,11 @@ CODE_FOLDERS = ("glue_scripts", "sagemaker_scripts")
 def all_programs(settings: Settings) -> list[Program]:
     """Every process of the stack. Airflow's wait for the migrated database: the caller starts its group."""
     airflow = str(environments.python_of("worker").with_name("airflow"))
-    airflow_environment = {**airflow_settings(settings), **settings.aws_environment()}
+    airflow_environment = {
+        **airflow_settings(settings),
+        **settings.aws_environment(),
+        "AWS_ACCESS_KEY_ID": f"{load('local').stem}-airflow",  # the role whose permissions tasks have on AWS
+    }
     components = {
         "api-server": ("api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)),
         # Logs are read from the disk; the log servers would listen on every interface.

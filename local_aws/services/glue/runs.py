@@ -13,6 +13,7 @@ import psutil
 from moto.glue.models import glue_backends
 
 from local_aws.context import Context, NoSuchObject
+from local_aws.environment import role_environment
 from local_aws.processes import Exit, OnExit
 from local_aws.processes import Job as Process
 from local_aws.services.glue import arguments
@@ -74,6 +75,7 @@ def _launch(job: Job, run: JobRun) -> None:
         id=run.supervisor_id,
         argv=[str(context.jobs_python), "-m", "local_aws.images.glue.run", str(folder / "run.json")],
         env={
+            **role_environment(job.definition.get("Role")),
             "PYTHONPATH": str(_PROJECT),
             "SPARK_LOCAL_DIRS": str(folder / "work"),
             "TMPDIR": str(folder / "work"),

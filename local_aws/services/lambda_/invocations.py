@@ -19,6 +19,7 @@ from typing import Any
 from moto.cloudwatch.models import cloudwatch_backends
 
 from local_aws.context import Context
+from local_aws.environment import role_environment
 from local_aws.job import Exit, Job
 from local_aws.services.lambda_ import metrics
 from local_aws.services.lambda_.errors import TooManyRequests
@@ -217,7 +218,7 @@ class Invocations:
         return Job(
             id=_job_id(description.function_name, name),
             argv=[str(self._python), "-P", "-s", str(BOOTSTRAP), str(folder)],
-            env={**function.environment_vars, **environment},
+            env={**role_environment(function.role), **function.environment_vars, **environment},
             cwd=work,
             log_group=description.log_group,
             log_stream=description.log_stream,

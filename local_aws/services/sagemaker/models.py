@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_aws.environment import role_environment
 from local_aws.images import registry
 
 from . import archives, containers, errors, inputs, packages
@@ -84,11 +85,13 @@ def servable(service: Service, name: str, folder: Path | None = None) -> Servabl
     """
     with service.lock:
         [container] = copy.deepcopy(_resolved(service, name))
+        role = get(service, name).get("ExecutionRoleArn")
     uri = containers.model_data(container)
     folder = folder or _shared_folder(service, name, uri)
     if not folder.exists():
         _extract(service, uri, folder)
-    return Servable(container["Image"], folder, container.get("Environment") or {})
+    environment = role_environment(role) | (container.get("Environment") or {})
+    return Servable(container["Image"], folder, environment)
 
 
 def forget_artefacts(service: Service, in_use: set[Path]) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from local_aws.environment import role_environment
 from local_aws.images import registry
 from local_aws.processes import Exit
 
@@ -103,7 +104,7 @@ def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
         base_dir=base,
         entrypoint=app.get("ContainerEntrypoint"),
         arguments=app.get("ContainerArguments"),
-        environment=record.get("Environment"),
+        environment=role_environment(record["RoleArn"]) | record.get("Environment", {}),
     )
 
 

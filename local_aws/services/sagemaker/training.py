@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local_aws.environment import role_environment
 from local_aws.images import registry
 from local_aws.processes import Exit
 
@@ -56,6 +57,7 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
         record["AlgorithmSpecification"]["MetricDefinitions"] = metrics.built_in_definitions(
             request["AlgorithmSpecification"]["TrainingImage"]
         )
+    record["OutputDataConfig"].setdefault("KmsKeyId", "")  # AWS always says so, and the SDK reads it
     record["TrainingJobArn"] = service.arn("training-job", request["TrainingJobName"])
     record["ModelArtifacts"] = {}
     jobs.submit(service, TRAINING, record, request.get("Tags"))
@@ -172,6 +174,7 @@ def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
         entrypoint=algorithm.get("ContainerEntrypoint"),
         arguments=algorithm.get("ContainerArguments"),
         environment={
+            **role_environment(record["RoleArn"]),
             **record.get("Environment", {}),
             "TRAINING_JOB_NAME": record["TrainingJobName"],
             "TRAINING_JOB_ARN": record["TrainingJobArn"],

@@ -56,6 +56,7 @@ with DAG(
     doc_md=DOC,
     params=form.learning(settings),
     template_searchpath=[str(Path(__file__).parent / "sql" / "bandit")],
+    user_defined_macros={"plan_task": "batch.plan"},  # whose XCom the queries read
     default_args={
         "owner": settings.tasks.owner,
         "retries": settings.tasks.retries,

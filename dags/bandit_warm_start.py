@@ -50,6 +50,7 @@ with DAG(
     doc_md=DOC,
     params=form.warm_start(settings),
     template_searchpath=[str(Path(__file__).parent / "sql" / "bandit")],
+    user_defined_macros={"plan_task": "plan"},  # whose XCom the queries read
     default_args={
         "owner": settings.tasks.owner,
         "retries": settings.tasks.retries,

@@ -1,5 +1,5 @@
 -- What became of the batch: events and rewards by outcome, by reason of refusal, and by arm.
-{% set plan = ti.xcom_pull(task_ids="batch.plan") -%}
+{% set plan = ti.xcom_pull(task_ids=plan_task) -%}
 SELECT
     outcome,
     coalesce(reason, '') AS reason,

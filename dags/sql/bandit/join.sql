@@ -1,6 +1,6 @@
 -- Every reward of this batch beside its observation, and what becomes of it: one row each, in one outcome.
 {% from "macros.jinja" import texts -%}
-{% set plan = ti.xcom_pull(task_ids="batch.plan") -%}
+{% set plan = ti.xcom_pull(task_ids=plan_task) -%}
 {% set scope = ti.xcom_pull(task_ids="batch.scope") -%}
 INSERT INTO {{ plan.tables.joined }}
 WITH observed AS (  -- one row an event: Firehose delivers at least once

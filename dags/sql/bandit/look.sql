@@ -1,6 +1,6 @@
 -- The hours that the rewards of this batch belong to, and the observations that arrived late since the last one.
 {% from "macros.jinja" import hour_of, texts -%}
-{% set plan = ti.xcom_pull(task_ids="batch.plan") -%}
+{% set plan = ti.xcom_pull(task_ids=plan_task) -%}
 WITH sent AS (
     SELECT event_id FROM {{ plan.tables.rewards }} WHERE join_id = '{{ plan.join_id }}'
     {%- if plan.last_join %}

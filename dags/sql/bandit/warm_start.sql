@@ -1,5 +1,5 @@
 -- The log of an earlier policy as joined events, split as live events are: by a sample probability for each.
-{% set plan = ti.xcom_pull(task_ids="plan") -%}
+{% set plan = ti.xcom_pull(task_ids=plan_task) -%}
 INSERT INTO {{ plan.tables.joined }}
 WITH numbered AS (
     SELECT

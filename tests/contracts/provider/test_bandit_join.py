@@ -119,7 +119,7 @@ class World:
             "plan": values.get("plan"),
         }
         ti = SimpleNamespace(xcom_pull=lambda task_ids: SimpleNamespace(**(known[task_ids] or {})))
-        return self.sql(self.templates.get_template(name).render(ti=ti), name)
+        return self.sql(self.templates.get_template(name).render(ti=ti, plan_task="plan"), name)
 
     def sql(self, text: str, name: str = "") -> list[list[str | None]]:
         started = self.athena.start_query_execution(

@@ -135,6 +135,15 @@ class Function(models.LambdaFunction):
         configuration["LoggingConfig"] = {"LogFormat": "Text", "LogGroup": self.logs_group_name}
         return {name: value for name, value in configuration.items() if value is not None}
 
+    def get_code(self) -> dict[str, Any]:
+        """The location is the package itself: what AWS signs an address for lies on this machine."""
+        found = super().get_code()
+        found["Code"] = {
+            "RepositoryType": "S3",
+            "Location": self.packages.archive(self.code_digest).as_uri(),
+        }
+        return found
+
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         check_parameters(config_updates)
         super().update_configuration(config_updates)
@@ -205,6 +214,11 @@ class LayerVersion(models.LayerVersion):
     @code_bytes.setter
     def code_bytes(self, archive: bytes) -> None:
         self.packages.put(archive)
+
+    def get_layer_version(self) -> dict[str, Any]:
+        found = super().get_layer_version()
+        found["Content"]["Location"] = self.packages.archive(self.code_digest).as_uri()
+        return found
 
 
 class Functions(models.LambdaStorage):

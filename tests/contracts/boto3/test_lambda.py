@@ -9,6 +9,7 @@ import re
 import stat
 import textwrap
 import time
+import urllib.request
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -230,6 +231,9 @@ def test_code_comes_from_s3_and_is_changed(local_aws: Any, functions: Any, creat
 
     assert call(functions, name)[0] == 2
     assert dry["CodeSha256"] != changed["CodeSha256"]
+    location = functions.get_function(FunctionName=name)["Code"]["Location"]
+    with urllib.request.urlopen(location) as code:
+        assert code.read() == s3.get_object(Bucket=bucket, Key="v2.zip")["Body"].read()
     with pytest.raises(ClientError) as missing:
         functions.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="no.zip")
     assert refusal(missing)[0] == "InvalidParameterValueException"

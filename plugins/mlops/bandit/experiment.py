@@ -74,8 +74,8 @@ class Experiment:
         return f"{now.astimezone(UTC):%Y-%m-%d-%H-%M-%S}-{run_key(run_id).rsplit('-', 1)[-1]}"
 
     def release(self, model_id: str) -> str:
-        """The SageMaker model and endpoint configuration of a model that has an endpoint built for it."""
-        return f"{self.endpoint}-{model_id.removeprefix(f'{self.id}-model-')}"
+        """SageMaker's model and endpoint configuration of a model: told apart by the digest of its run."""
+        return f"{self.endpoint}-{model_id.rsplit('-', 1)[-1]}"
 
 
 def hours(begin: datetime, end: datetime) -> list[str]:

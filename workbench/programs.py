@@ -48,10 +48,10 @@ def all_programs(settings: Settings) -> list[Program]:
         "dag-processor": ("dag-processor",),
         "triggerer": ("triggerer", "--skip-serve-logs"),
     }
+    # Who calls what, for `workbench.permissions`.
+    aws_environment = {"PYTHONUNBUFFERED": "1", "LOCAL_AWS_RECORD_CALLS": str(settings.calls)}
     return [
-        Program(
-            AWS_GROUP, AWS_GROUP, local_aws_command(settings), {"PYTHONUNBUFFERED": "1"}, grace_seconds=60
-        ),
+        Program(AWS_GROUP, AWS_GROUP, local_aws_command(settings), aws_environment, grace_seconds=60),
         *(
             Program(name, AIRFLOW_GROUP, (airflow, *arguments), airflow_environment, 10, autostart=False)
             for name, arguments in components.items()

@@ -46,6 +46,11 @@ class Settings:
         return self.local_dir / "aws"
 
     @property
+    def calls(self) -> Path:
+        """Where local AWS notes which role has made which call."""
+        return self.local_dir / "calls.jsonl"
+
+    @property
     def logs(self) -> Path:
         return self.local_dir / "logs"
 

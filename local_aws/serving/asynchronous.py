@@ -179,10 +179,10 @@ class Queue:
     async def _answer(self, invocation: Invocation) -> Answer:
         if time.time() > invocation.received + invocation.ttl_seconds:
             raise invalid(f"The request waited longer than its time to live, {invocation.ttl_seconds:g} s.")
-        body = await asyncio.to_thread(self._input, invocation.input)
+        body, stored_type = await asyncio.to_thread(self._input, invocation.input)
         request = Request(
             body,
-            invocation.content_type,
+            invocation.content_type or stored_type,
             invocation.accept,
             invocation.custom_attributes,
             invocation.timeout_seconds,
@@ -195,7 +195,8 @@ class Queue:
                     raise
             await asyncio.sleep(AWAY_SECONDS)  # the model is being loaded: after a restart it is at first
 
-    def _input(self, uri: str) -> bytes:
+    def _input(self, uri: str) -> tuple[bytes, str]:
+        """(content, content type) of the object. The SDK gives the type to the object, not to the request."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
             answer = self.s3.get_object(Bucket=bucket, Key=key)
@@ -205,8 +206,7 @@ class Queue:
             raise invalid(
                 f"The input {uri} has {answer['ContentLength']} bytes; the limit is {LARGEST_INPUT}."
             )
-        body: bytes = answer["Body"].read()
-        return body
+        return answer["Body"].read(), answer["ContentType"]
 
     async def _store(self, uri: str, body: bytes, content_type: str) -> None:
         """Until it is stored; a bucket that is gone ends the matter."""

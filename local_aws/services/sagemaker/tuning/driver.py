@@ -48,6 +48,8 @@ def training_request(record: Record, name: str, tuned: search.Values) -> dict[st
     if "CheckpointConfig" in definition:  # each training job has a folder of its own
         given = definition["CheckpointConfig"]
         request["CheckpointConfig"] = {**given, "S3Uri": f"{given['S3Uri'].rstrip('/')}/{name}"}
+    # The tuning job's own way to say the same.
+    request.setdefault("ResourceConfig", definition.get("HyperParameterTuningResourceConfig"))
     request["TrainingJobName"] = name
     aim = {"_tuning_objective_metric": record["_objective"]["MetricName"]}
     request["HyperParameters"] = {**definition.get("StaticHyperParameters", {}), **tuned, **aim}

@@ -31,8 +31,9 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
         "DefinitionName",
         "TuningObjective",
         "HyperParameterRanges",
-        "HyperParameterTuningResourceConfig",
     )
+    resources = definition.get("HyperParameterTuningResourceConfig") or {}
+    errors.refuse(resources, "InstanceConfigs", "AllocationStrategy")
     errors.refuse(config.get("ParameterRanges") or {}, "AutoParameters")
     errors.refuse(config.get("TuningJobCompletionCriteria") or {}, "ConvergenceDetected")
     if config["Strategy"] == "Hyperband":

@@ -97,6 +97,9 @@ class State(Protocol):
         only, never while waiting for a process, a file transfer or HTTP.
         """
 
+    def before_commit(self, service: str, hook: Callable[[], None]) -> None:
+        """Call `hook` before each commit of a service, with the lock held."""
+
     def commit(self, service: str) -> None:
         """Write the service's backends to disk before returning. Called for every mutating API request by the
         server; background threads call it (holding the lock) after they changed a backend.

@@ -19,6 +19,7 @@ PACKAGES = (
     "logs",
     "delivery",
     "events",
+    "state_changes",
     "notifications",
     "sns",
     "sqs",

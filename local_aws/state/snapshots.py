@@ -60,6 +60,7 @@ class Snapshots:
         self._database = database
         self._lock = threading.RLock()
         self._own: dict[str, Callable[[], None]] = {}
+        self._before: dict[str, Callable[[], None]] = {}
         self._written: dict[str, bytes] = {}
         self._not_durable: set[str] = set()
 
@@ -70,8 +71,14 @@ class Snapshots:
         """This service keeps a store of its own; `commit` makes it durable."""
         self._own[service] = commit
 
+    def before_commit(self, service: str, hook: Callable[[], None]) -> None:
+        """Call `hook` before each commit of a service, with the lock held."""
+        self._before[service] = hook
+
     def commit(self, service: str) -> None:
         with self._lock:
+            if (hook := self._before.get(service)) is not None:
+                hook()
             own = self._own.get(service)
             if own is not None:
                 own()

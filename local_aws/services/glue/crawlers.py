@@ -236,7 +236,7 @@ def _launch(region: str, crawler: Crawler, crawl: Crawl) -> None:
         }
         (folder / "plan.json").write_text(json.dumps(plan))
     except Exception as error:  # noqa: BLE001 - the crawl ends with it, whatever it is
-        _end(region, crawler, crawl, "FAILED", str(error))
+        _end(crawler, crawl, "FAILED", str(error))
         return
     arguments = [str(folder / "plan.json"), str(folder / "result.json")]
     job = Job(
@@ -255,7 +255,7 @@ def _launch(region: str, crawler: Crawler, crawl: Crawl) -> None:
             context.supervisor.start(job, _on_exit(region, crawler, crawl))
             context.state.commit("glue")
     if stopped:
-        _end(region, crawler, crawl, "STOPPED", None)
+        _end(crawler, crawl, "STOPPED", None)
 
 
 def _target(context: Context, target: Mapping[str, Any]) -> dict[str, Any]:
@@ -283,23 +283,22 @@ def _files(context: Context, bucket: str, prefix: str, exclusions: list[str]) ->
 def _on_exit(region: str, crawler: Crawler, crawl: Crawl) -> OnExit:
     def ended(how: Exit) -> None:
         if crawler.state == "STOPPING":
-            _end(region, crawler, crawl, "STOPPED", None)
+            _end(crawler, crawl, "STOPPED", None)
         elif how.reason == "exited" and how.code == 0:
             _publish(region, crawler, crawl)
         elif how.reason == "lost":
             _end(
-                region,
                 crawler,
                 crawl,
                 "FAILED",
                 "The crawl's process was lost while local AWS was not running",
             )
         elif how.reason == "stopped":
-            _end(region, crawler, crawl, "FAILED", "local AWS was stopped while the crawl was running")
+            _end(crawler, crawl, "FAILED", "local AWS was stopped while the crawl was running")
         elif how.reason == "timed_out":
-            _end(region, crawler, crawl, "FAILED", f"The crawl took longer than {_MOST_SECONDS} s")
+            _end(crawler, crawl, "FAILED", f"The crawl took longer than {_MOST_SECONDS} s")
         else:
-            _end(region, crawler, crawl, "FAILED", how.last_line or f"exit code {how.code}")
+            _end(crawler, crawl, "FAILED", how.last_line or f"exit code {how.code}")
 
     return ended
 
@@ -315,10 +314,10 @@ def _publish(region: str, crawler: Crawler, crawl: Crawl) -> None:
             failure: str | None = str(error)
         else:
             failure = None
-    _end(region, crawler, crawl, "FAILED" if failure else "COMPLETED", failure)
+    _end(crawler, crawl, "FAILED" if failure else "COMPLETED", failure)
 
 
-def _end(region: str, crawler: Crawler, crawl: Crawl, state: str, error: str | None) -> None:
+def _end(crawler: Crawler, crawl: Crawl, state: str, error: str | None) -> None:
     context = _get()
     now = context.clock()
     verb = {"COMPLETED": "finished", "STOPPED": "stopped", "FAILED": f"failed: {error}"}[state]
@@ -329,21 +328,6 @@ def _end(region: str, crawler: Crawler, crawl: Crawl, state: str, error: str | N
         crawl.state, crawl.error, crawl.ended = state, error, now
         crawler.state = "READY"
         context.state.commit("glue")
-    _tell(region, crawler, crawl)
-
-
-def _tell(region: str, crawler: Crawler, crawl: Crawl) -> None:
-    """The event of a crawl that has ended; a stopped one has none."""
-    from local_aws.services import events
-
-    detail = {"crawlerName": crawler.name, "accountId": _get().account}
-    if crawl.state == "COMPLETED":
-        counts = {f"tables{key.title()}": str(value) for key, value in crawl.counts.items()}
-        detail |= {"state": "Succeeded", "message": "Crawler Succeeded", **counts}
-    elif crawl.state == "FAILED":
-        detail |= {"state": "Failed", "message": "Crawler Failed", "errorMessage": crawl.error or ""}
-    if "state" in detail:
-        events.emit(_get(), "aws.glue", "Glue Crawler State Change", detail, [], region=region)
 
 
 def _check(definition: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.glue.models import glue_backends
 from moto.iam.models import iam_backends
-from moto.sns.models import sns_backends
+from moto.kinesis.models import kinesis_backends
 
 from local_aws.state import Database, Snapshots, UnreadableState, snapshots
 
@@ -20,7 +20,7 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    for backend_dict in (glue_backends, iam_backends, sns_backends):
+    for backend_dict in (glue_backends, iam_backends, kinesis_backends):
         BackendDict.clear(backend_dict)
 
 
@@ -68,14 +68,14 @@ def test_an_unchanged_service_is_not_written_again(tmp_path: Path) -> None:
 def test_a_service_that_cannot_be_stored_says_so_once_unless_it_is_promised(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backends: Any = {"sns": sns_backends[ACCOUNT][REGION], "glue": glue_backends[ACCOUNT][REGION]}
+    backends: Any = {"kinesis": kinesis_backends[ACCOUNT][REGION], "glue": glue_backends[ACCOUNT][REGION]}
     for backend in backends.values():
         backend.thread = threading.Thread(target=print)
     state = open_state(tmp_path)
-    state.commit("sns")
-    state.commit("sns")
+    state.commit("kinesis")
+    state.commit("kinesis")
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "sns is not durable, a restart forgets it"
+        "kinesis is not durable, a restart forgets it"
     ]
     with pytest.raises(TypeError, match="cannot pickle"):
         state.commit("glue")

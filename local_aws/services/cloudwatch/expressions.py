@@ -2,7 +2,8 @@
 
 After docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. An expression is parsed
 as a Python expression (nothing of it is ever run) and computed node by node; what is not listed here is
-refused by name. A series is a dict from moment to value. An operation of two series has a value where both have one;
+refused by name. A series is a dict from moment to value. An operation of two series has a value where both
+have one;
 division by zero has none.
 """
 

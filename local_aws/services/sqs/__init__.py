@@ -15,6 +15,7 @@ from moto.sqs.models import Message, SQSBackend
 
 from local_aws import moto_hooks
 from local_aws.context import Context
+from local_aws.services.sqs.metrics import Gauges
 
 LOOK_SECONDS = 0.5  # how late a long poll may see a message whose visibility timeout or delay has passed
 MOST_DELETED = 10_000  # receipt handles of deleted messages that a queue remembers
@@ -75,3 +76,7 @@ class Backend(SQSBackend):
 def install(context: Context) -> None:
     Backend.context = context
     moto_hooks.replace_backend("sqs", Backend)
+
+
+def resume(context: Context) -> None:
+    Gauges(context).start()

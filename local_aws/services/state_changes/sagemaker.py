@@ -32,9 +32,13 @@ def changes(backend: Any) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     for kind, (detail_type, members) in KINDS.items():
         for record in backend.records.get(kind, {}).values():
             state = [record.get(member) for member in members]
-            if record.get(TOLD) != state:
+            before = record.get(TOLD)
+            if before != state:
                 record[TOLD] = state
-                yield detail_type, [record["_arn"]], detail(kind, record)
+                told = detail(kind, record)
+                if kind == "model-package" and before is not None and before[1] != state[1]:
+                    told["UpdatedModelPackageFields"] = ["ModelApprovalStatus"]
+                yield detail_type, [record["_arn"]], told
 
 
 def detail(kind: str, record: dict[str, Any]) -> dict[str, Any]:

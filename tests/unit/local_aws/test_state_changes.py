@@ -67,13 +67,13 @@ def test_an_approval_is_a_change_of_a_model_package():
     backend = sagemaker_backend(
         "model-package", ModelPackageStatus="Completed", ModelApprovalStatus="PendingManualApproval"
     )
-    assert len(list(sagemaker.changes(backend))) == 1
+    ((_, _, made),) = sagemaker.changes(backend)
+    assert "UpdatedModelPackageFields" not in made
     backend.records["model-package"]["one"]["ModelApprovalStatus"] = "Approved"
     ((detail_type, _, detail),) = sagemaker.changes(backend)
-    assert (detail_type, detail["ModelApprovalStatus"]) == (
-        "SageMaker Model Package State Change",
-        "Approved",
-    )
+    assert detail_type == "SageMaker Model Package State Change"
+    assert detail["ModelApprovalStatus"] == "Approved"
+    assert detail["UpdatedModelPackageFields"] == ["ModelApprovalStatus"]
 
 
 def glue_backend(runs: list[Any], crawls: list[Any]) -> Any:

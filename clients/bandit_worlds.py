@@ -73,7 +73,7 @@ class LabelledTable:
         self._labels = np.array([place[name] for name in labels])[kept]
         self._seed = seed
         names = [{"name": f"x{number + 1}"} for number in range(features.shape[1])]
-        self.policy = {
+        self.policy: dict[str, Any] = {
             "version": 1,
             "context": names,
             "arms": {"fixed": self._arms},
@@ -124,7 +124,7 @@ class News:
 
     def __init__(self, seed: int, *, shelf: int = 8, life: int = 600, period: int = 6000) -> None:
         self._seed, self._shelf, self._life, self._period = seed, shelf, life, period
-        self.policy = {
+        self.policy: dict[str, Any] = {
             "version": 1,
             "context": [{"name": "age"}, {"name": "device", "kind": "category"}, {"name": "hour"}],
             "arms": {"features": [{"name": "topic", "kind": "category"}, {"name": "age_of_article"}]},

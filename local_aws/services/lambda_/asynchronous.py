@@ -146,6 +146,9 @@ class Queue:
             self._again(event, THROTTLED_SECONDS)
         except RuntimeError:  # local AWS is stopping: the next server starts it
             self._mark(event, running=0)
+        except Exception:
+            log.exception("event %s for %s could not be started", event.id, event.arn)
+            self._again(event, IDLE_SECONDS)
 
     def _on_outcome(self, event: Event) -> OnOutcome:
         return lambda outcome: self._ended(event, outcome)

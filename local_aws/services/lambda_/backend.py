@@ -144,7 +144,8 @@ class LambdaBackend(models.LambdaBackend):
         layers = [
             version for layer in self._layers._layers.values() for version in layer.layer_versions.values()
         ]
-        return {item.code_digest for item in (*functions, *layers) if item is not None}
+        used = {item.code_digest for item in (*functions, *layers) if item is not None}
+        return used.union(*(function.layer_digests for function in functions if function is not None))
 
     def _check_queue(self, arn: str, function: Function) -> None:
         _, _, _, region, account, name = arn.split(":", 5)

@@ -22,7 +22,7 @@ from local_aws.context import Context
 from local_aws.environment import role_environment
 from local_aws.job import Exit, Job
 from local_aws.services.lambda_ import metrics
-from local_aws.services.lambda_.errors import TooManyRequests
+from local_aws.services.lambda_.errors import ServiceFailure, TooManyRequests
 from local_aws.services.lambda_.packages import Packages
 from local_aws.services.lambda_.records import Function
 
@@ -109,8 +109,13 @@ class Invocations:
         """Start one; on_outcome is called from another thread when it has ended.
 
         name: of the invocation's folder, by which `adopt` finds it after a restart (default: request_id).
-        Raises TooManyRequests.
+        Raises TooManyRequests, ServiceFailure.
         """
+        if not self._python.exists():
+            raise ServiceFailure(
+                f"there is no {self._python}, the interpreter that functions run in: build the environment "
+                "`functions`, or name another by LOCAL_AWS_FUNCTIONS_PYTHON"
+            )
         name = name or request_id
         with self._lock:
             reason = self._limit_reached(function)
@@ -174,7 +179,7 @@ class Invocations:
 
     def _describe(self, function: Function, arn: str, request_id: str, client_context: Any) -> Description:
         layer_paths = []
-        for digest in reversed(function.layer_digests()):  # a later layer is written over an earlier one
+        for digest in reversed(function.layer_digests):  # a later layer is written over an earlier one
             layer = self._packages.unpacked(digest)
             layer_paths += [
                 str(layer / "python" / "lib" / str(function.run_time) / "site-packages"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 import time
 import uuid
 from collections import Counter
@@ -44,17 +43,21 @@ class Poller:
         self._invocations = invocations
         self._batches: dict[str, Batch] = {}
         self._under_way: Counter[str] = Counter()
-        self._stop = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
-            for _, _, backend in lambda_backends.iter_backends():
-                for mapping in list(backend._event_source_mappings.values()):
-                    try:
-                        while mapping.enabled and self._round(mapping):
-                            pass
-                    except Exception:
-                        log.exception("event source mapping %s: this round failed", mapping.uuid)
+        while True:
+            time.sleep(POLL_SECONDS)
+            with self._context.state.lock("awslambda"):
+                backends = [backend for _, _, backend in lambda_backends.iter_backends()]
+                mappings = [
+                    mapping for backend in backends for mapping in backend._event_source_mappings.values()
+                ]
+            for mapping in mappings:
+                try:
+                    while mapping.enabled and self._round(mapping):
+                        pass
+                except Exception:
+                    log.exception("event source mapping %s: this round failed", mapping.uuid)
 
     def _round(self, mapping: EventSourceMapping) -> bool:
         """Receive and hand over one batch; False when there is nothing more to do now."""

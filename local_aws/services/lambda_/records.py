@@ -122,11 +122,13 @@ class Function(models.LambdaFunction):
     def unqualified_arn(self) -> str:
         return ":".join(self.function_arn.split(":")[:7])
 
-    def layer_digests(self) -> list[str]:
-        """Packages of the layers, in the order of the configuration; those of PublishedLayer have none."""
+    def _get_layers_data(self, layers_versions_arns: list[str]) -> Any:
+        """Keeps the packages of the layers, in the order of the configuration: a function goes on with a
+        layer that was deleted. Those of PublishedLayer have none."""
         backend = models.lambda_backends[self.account_id][self.region]
-        found = [backend.layers_versions_by_arn(layer["Arn"]) for layer in self.layers]
-        return [layer.code_digest for layer in found if isinstance(layer, LayerVersion)]
+        found = [backend.layers_versions_by_arn(arn) for arn in layers_versions_arns]
+        self.layer_digests = [layer.code_digest for layer in found if isinstance(layer, LayerVersion)]
+        return super()._get_layers_data(layers_versions_arns)
 
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
         configuration = super().get_configuration(on_create)

@@ -273,8 +273,10 @@ def test_layers_are_on_the_path_behind_the_code(functions: Any, create: Any) -> 
     assert call(functions, name)[0] == ["second", True]
     shown = functions.get_function_configuration(FunctionName=name)["Layers"]
     assert [layer["Arn"] for layer in shown] == arns
+    functions.delete_layer_version(LayerName=arns[0].rsplit(":", 2)[1], VersionNumber=1)
+    assert call(functions, name)[0] == ["second", True]
     with pytest.raises(ClientError) as missing:
-        functions.update_function_configuration(FunctionName=name, Layers=[arns[0][:-1] + "9"])
+        functions.update_function_configuration(FunctionName=name, Layers=[arns[1][:-1] + "9"])
     assert refusal(missing)[0] == "ResourceNotFoundException"
 
 

@@ -61,7 +61,7 @@ JOBS: dict[str, Callable[[Mapping[str, str], Path], None]] = {
 
 
 def main(arguments: list[str], env: Mapping[str, str] = os.environ) -> int:
-    """Run one job. A failure is one sentence: the exit message, and the last line of standard error."""
+    """Run one job. What came of it is one sentence, the exit message, and in the log as well."""
     if len(arguments) != 1 or arguments[0] not in JOBS:
         print(f"usage: monitoring {'|'.join(JOBS)}", file=sys.stderr)
         return 2
@@ -72,4 +72,5 @@ def main(arguments: list[str], env: Mapping[str, str] = os.environ) -> int:
         publish.write_message(base, str(error))
         print(error, file=sys.stderr)
         return 1
+    print(publish.read_message(base))
     return 0

@@ -83,6 +83,10 @@ def write_message(base: Path, text: str) -> None:
     write_text(base / "output" / "message", text.encode()[:MESSAGE_BYTES].decode(errors="ignore"))
 
 
+def read_message(base: Path) -> str:
+    return (base / "output" / "message").read_text()
+
+
 def write_json(path: Path, content: Json) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 

@@ -30,7 +30,15 @@ def session(local_aws):
         import boto3
         import sagemaker
 
-        yield sagemaker.Session(boto3.Session(region_name=local_aws.region), default_bucket="sdk-contracts")
+        yield sagemaker.Session(
+            boto3.Session(region_name=local_aws.region),
+            default_bucket="sdk-contracts",
+            # It would report each call to AWS.
+            sagemaker_config={
+                "SchemaVersion": "1.0",
+                "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+            },
+        )
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,8 @@ def delete(monitor, session):
         session.describe_monitoring_schedule(name)
 
 
-def test_default_model_monitor(session, deployed, table):
-    from sagemaker.model_monitor import DefaultModelMonitor, EndpointInput
+def test_default_model_monitor(session, deployed, table, capsys):
+    from sagemaker.model_monitor import CronExpressionGenerator, DefaultModelMonitor, EndpointInput
     from sagemaker.model_monitor.dataset_format import DatasetFormat
 
     monitor = DefaultModelMonitor(sagemaker_session=session, **RESOURCES)
@@ -119,7 +119,28 @@ def test_default_model_monitor(session, deployed, table):
     assert monitor.latest_monitoring_statistics().body_dict["features"][0]["name"] == "probability"
     again = DefaultModelMonitor.attach(monitor.monitoring_schedule_name, sagemaker_session=session)
     assert again.job_definition_name == monitor.job_definition_name
+
+    capsys.readouterr()
+    monitor.get_latest_execution_logs(wait=False)
+    assert "CompletedWithViolations: Job completed successfully with" in capsys.readouterr().out
+    first = monitor.job_definition_name
+    monitor.update_monitoring_schedule(
+        schedule_cron_expression=CronExpressionGenerator.daily_every_x_hours(6),
+        output_s3_uri=f"s3://{deployed.bucket}/reports-moved",
+    )
+    config = monitor.describe_schedule()["MonitoringScheduleConfig"]
+    assert config["ScheduleConfig"] == {"ScheduleExpression": "cron(0 0/6 ? * * *)"}
+    assert config["MonitoringJobDefinitionName"] == monitor.job_definition_name != first
+    client = session.sagemaker_client
+    second = monitor.job_definition_name
+    definition = client.describe_data_quality_job_definition(JobDefinitionName=second)
+    [output] = definition["DataQualityJobOutputConfig"]["MonitoringOutputs"]
+    assert output["S3Output"]["S3Uri"] == f"s3://{deployed.bucket}/reports-moved"
+    assert monitor.describe_schedule()["MonitoringScheduleStatus"] == "Scheduled"
     delete(monitor, session)
+    left = client.list_data_quality_job_definitions(EndpointName=deployed.endpoint)["JobDefinitionSummaries"]
+    # An update leaves the definition that it replaced; a deletion takes the schedule's own.
+    assert [each["MonitoringJobDefinitionName"] for each in left] == [first]
 
 
 def test_model_quality_monitor(session, deployed, table, labels):

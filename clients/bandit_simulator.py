@@ -181,14 +181,13 @@ def play(options: argparse.Namespace, commands: TextIO) -> None:
         best_constant(world, range(MAJORITY_STEPS)),
     )
     options.folder.mkdir(parents=True, exist_ok=True)
-    with (options.folder / "steps.jsonl").open("w") as log:
+    with (options.folder / "steps.jsonl").open("w", buffering=1) as log:  # can be followed line by line
         for batch in range(options.batches):
             before, last = player.sent, batch == options.batches - 1
             steps = []
             for step in player.play(range(batch * options.steps, (batch + 1) * options.steps), last):
                 log.write(json.dumps(asdict(step)) + "\n")
                 steps.append(step)
-            log.flush()
             print(json.dumps({"batch": batch + 1, **summary(steps, player.sent - before)}), flush=True)
             if options.pause and not last and not commands.readline():
                 return

@@ -15,10 +15,12 @@ python = $(or $(PYTHON),$(find_python),$(error Python 3.12 or 3.11 is needed and
 
 environments = $(python) -m workbench.environments
 workbench = .venv/worker/bin/python -m workbench
+deploy = .venv/worker/bin/python -m workbench.deploy
+for_environment = $(if $(ENV),,$(error ENV is missing: make $@ ENV=dev))--environment "$$ENV" $(if $(DRY_RUN),--dry-run)
 stack_environments = worker local-aws jobs functions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-bandit demo-drift up down status logs trigger redrive test test-fast lint bench pictures lock environments clean
+.PHONY: help deploy diff destroy permissions demo demo-bandit demo-drift up down status logs trigger redrive test test-fast lint bench pictures lock environments clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 } \
@@ -61,6 +63,23 @@ trigger: ## start a DAG run  [DAG=churn_training] [CONF='{"seed": 1}']
 redrive: ## deliver again the events that could not become runs  [LIST=1 only shows them] [ENV=local]
 	@$(environments) build worker
 	@$(workbench) redrive $(if $(ENV),--env "$$ENV") $(if $(LIST),--list)
+
+## Ship
+deploy: ## this checkout onto the account of config/ENV.toml  [ENV=dev] [DRY_RUN=1 only says every call]
+	@$(environments) build worker
+	@$(deploy) deploy $(for_environment)
+
+diff: ## what a deployment would change  [ENV=dev]
+	@$(environments) build worker
+	@$(deploy) diff $(for_environment)
+
+destroy: ## delete the stacks; asks, and names what stays  [ENV=dev] [DRY_RUN=1]
+	@$(environments) build worker
+	@$(deploy) destroy $(for_environment)
+
+permissions: ## what roles allow against the calls that the running stack has made
+	@$(environments) build worker
+	@$(workbench).permissions
 
 ## Develop
 test: ## all tests, each in the environment it belongs to

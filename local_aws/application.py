@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from local_aws.state import Blobs, Database, Snapshots, UnreadableState, log_eve
 
 log = logging.getLogger(__name__)
 
-ACCOUNT = "123456789012"
+ACCOUNT = os.environ["MOTO_ACCOUNT_ID"]  # 123456789012 unless the user has set it; see moto_hooks
 
 
 class CannotStart(RuntimeError):

@@ -1,0 +1,239 @@
+"""`make deploy ENV=dev` against local AWS and its MWAA, with a small server in the place of Airflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from config import Settings, load
+from local_aws.pytest_plugin import LocalAws
+from workbench import deploy, release, stacks
+from workbench.calls import Calls
+from workbench.settings import ROOT, WorkbenchError
+
+PARTS = (
+    "dags", "plugins", "config", "glue_scripts", "sagemaker_scripts", "lambda_functions", "infrastructure",
+)  # fmt: skip
+ACCOUNT = "111122223333"
+
+
+class FakeAirflow(BaseHTTPRequestHandler):
+    """Reads its DAG folder at each question: a file that does not compile is an import error."""
+
+    folder: ClassVar[Path]
+
+    def do_POST(self) -> None:
+        self._answer(201, {"access_token": "token"})
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0].removeprefix("/api/v2")
+        if path == "/importErrors":
+            return self._answer(200, {"import_errors": list(self._errors())})
+        file = self.folder / f"{path.removeprefix('/dagSources/')}.py"
+        if not file.exists() or file.name in {Path(error["filename"]).name for error in self._errors()}:
+            return self._answer(404, {"detail": "no such DAG"})
+        return self._answer(200, {"content": file.read_text()})
+
+    def _errors(self) -> Iterator[dict[str, str]]:
+        for file in sorted(self.folder.glob("*.py")):
+            try:
+                compile(file.read_text(), file.name, "exec")
+            except SyntaxError as error:
+                yield {"filename": str(file), "stack_trace": f"SyntaxError: {error}"}
+
+    def _answer(self, status: int, answer: Any) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """A local AWS of config/dev.toml's account, with that Airflow behind MWAA."""
+    folder = tmp_path_factory.mktemp("deploy")
+    FakeAirflow.folder = folder / "dags"
+    FakeAirflow.folder.mkdir()
+    passwords = folder / "passwords.json"
+    passwords.write_text(json.dumps({"admin": "x"}))
+    airflow = ThreadingHTTPServer(("127.0.0.1", 0), FakeAirflow)
+    threading.Thread(target=airflow.serve_forever, daemon=True).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_AWS_AIRFLOW_URL", f"http://127.0.0.1:{airflow.server_address[1]}")
+        patch.setenv("LOCAL_AWS_AIRFLOW_PASSWORD_FILE", str(passwords))
+        patch.setenv("LOCAL_AWS_AIRFLOW_DAGS", str(FakeAirflow.folder))
+        patch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
+        server = LocalAws(folder / "data")
+    yield server
+    server.stop()
+    airflow.shutdown()
+    airflow.server_close()
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load("dev").model_copy(update={"account": ACCOUNT})
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
+    for part in PARTS:
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.txt", root)
+    return root
+
+
+@pytest.fixture
+def target(aws: LocalAws, settings: Settings, checkout: Path) -> deploy.Target:
+    return deploy.Target(Calls(cache(aws.client)), settings, checkout)
+
+
+def test_a_dry_run_says_everything_and_makes_nothing(
+    aws: LocalAws, settings: Settings, checkout: Path
+) -> None:
+    said: list[str] = []
+    deploy.deploy(deploy.Target(Calls(cache(aws.client), said.append, dry_run=True), settings, checkout))
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+    assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
+    made = [line.split()[0] for line in said if line.startswith("cloudformation.execute_change_set")]
+    assert len(made) == len(stacks.ORDER)
+    text = "\n".join(said)
+    assert f"s3.put_object Bucket=mlops-dev-us-east-1-{ACCOUNT} Key=airflow/plugins.zip Body=<" in text
+    assert "PluginsVersion=<version of airflow/plugins.zip>" in text
+    assert "AirflowRoleArn=<roles.AirflowRoleArn>" in text
+    assert (
+        "waits until MWAA's environment mlops-dev is AVAILABLE"
+        in said[-1 - len(release.build(checkout).dags) - 1]
+    )
+    assert said[-1].startswith("then asks Airflow (mwaa.invoke_rest_api Name=mlops-dev) for import errors")
+
+
+def test_a_deployment_uploads_updates_and_verifies(aws: LocalAws, target: deploy.Target) -> None:
+    deploy.deploy(target)
+    built = release.build(target.root)
+    environment = aws.client("mwaa").get_environment(Name="mlops-dev")["Environment"]
+    plugins = aws.client("s3").head_object(Bucket=target.settings.bucket, Key="airflow/plugins.zip")
+    assert environment["PluginsS3ObjectVersion"] == plugins["VersionId"]
+    assert plugins["ServerSideEncryption"] == "aws:kms"
+    assert environment["AirflowConfigurationOptions"]["mlops.environment"] == "dev"
+    assert json.loads(environment["AirflowConfigurationOptions"]["secrets.backend_kwargs"]) == {
+        "connections_prefix": "mlops-dev/airflow/connections",
+        "connections_lookup_pattern": "^(?!aws_default$).*",
+        "variables_prefix": "mlops-dev/airflow/variables",
+        "config_prefix": None,
+    }
+    published = {path.name for path in FakeAirflow.folder.glob("*.py")}
+    assert published == set(built.dag_ids.values())
+    code = aws.client("s3").list_objects_v2(
+        Bucket=target.settings.bucket, Prefix=f"code/{built.code_version}/glue_scripts/"
+    )
+    assert code["KeyCount"] >= 1
+
+
+def test_a_second_deployment_changes_nothing(target: deploy.Target) -> None:
+    deploy.deploy(target)
+    assert target.calls.made == []
+    assert deploy.diff(target) == []
+
+
+def test_a_changed_dag_is_uploaded_alone_and_its_error_is_shown(
+    target: deploy.Target,
+) -> None:
+    broken = target.root / "dags" / "broken.py"
+    broken.write_text("from airflow.sdk import (\n")
+    changes = [line for line in deploy.diff(target) if line.startswith("~")]
+    assert len(changes) == 1
+    assert "Key=airflow/dags/broken.py" in changes[0]
+    with pytest.raises(WorkbenchError, match=r"dags/broken\.py:\nSyntaxError: '\(' was never closed"):
+        deploy.deploy(target)
+    assert len(target.calls.made) == 1
+    broken.unlink()
+    deploy.deploy(target)
+    assert target.calls.made[1:] == [
+        f"s3.delete_object Bucket={target.settings.bucket} Key=airflow/dags/broken.py"
+    ]
+    deadline = time.monotonic() + 60
+    while (FakeAirflow.folder / "broken.py").exists():  # MWAA copies at its own pace
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_changed_plugins_update_the_environment(aws: LocalAws, target: deploy.Target) -> None:
+    (target.root / "plugins" / "mlops" / "new.py").write_text("x = 1\n")
+    deploy.deploy(target)
+    assert [call.split(" ")[0] for call in target.calls.made] == [
+        "s3.put_object",
+        "cloudformation.update_stack",
+    ]
+    environment = aws.client("mwaa").get_environment(Name="mlops-dev")["Environment"]
+    assert environment["LastUpdate"]["Status"] == "SUCCESS"
+    plugins = aws.client("s3").head_object(Bucket=target.settings.bucket, Key="airflow/plugins.zip")
+    assert environment["PluginsS3ObjectVersion"] == plugins["VersionId"]
+
+
+def test_another_account_is_refused(target: deploy.Target) -> None:
+    deploy.require_account(target.settings, target.calls)
+    prod = load("prod")
+    with pytest.raises(WorkbenchError, match=f"of account {ACCOUNT}; config/prod.toml names {prod.account}"):
+        deploy.require_account(prod, target.calls)
+
+
+def test_connections_are_secrets_by_reference(aws: LocalAws, target: deploy.Target) -> None:
+    """Airflow's own backend, with the options that the environment has."""
+    from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
+
+    options = aws.client("mwaa").get_environment(Name="mlops-dev")["Environment"][
+        "AirflowConfigurationOptions"
+    ]
+    aws.client("secretsmanager").create_secret(
+        Name="mlops-dev/airflow/connections/warehouse", SecretString="postgres://u:p@host/db"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in aws.env.items():
+            patch.setenv(name, value)
+        backend = SecretsManagerBackend(**json.loads(options["secrets.backend_kwargs"]))
+        assert backend.get_conn_value("warehouse") == "postgres://u:p@host/db"
+        assert backend.get_conn_value("aws_default") is None
+
+
+def test_destroy_keeps_the_data(aws: LocalAws, target: deploy.Target) -> None:
+    kept = deploy.stays(target)
+    assert kept[0] == "stack mlops-dev-storage: bucket, key and all data"
+    assert "AWS::DynamoDB::Table mlops-dev-bandit-experiments" in kept
+    deploy.destroy(target)
+    cloudformation = aws.client("cloudformation")
+    left = cloudformation.describe_stacks()["Stacks"]
+    assert [stack["StackName"] for stack in left] == ["mlops-dev-storage"]
+    assert aws.client("mwaa").list_environments()["Environments"] == []
+    assert aws.client("s3").head_object(Bucket=target.settings.bucket, Key="airflow/plugins.zip")
+    deploy.deploy(target)  # and takes over what was kept
+    assert aws.client("mwaa").list_environments()["Environments"] == ["mlops-dev"]
+
+
+def test_the_command_line(
+    aws: LocalAws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.env.items():
+        monkeypatch.setenv(name, value)
+    assert deploy.main(["destroy", "--environment", "dev", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "stays: stack mlops-dev-storage" in said
+    assert "cloudformation.delete_stack StackName=mlops-dev-airflow" in said
+    assert "StackName=mlops-dev-storage" not in said
+    assert aws.client("mwaa").list_environments()["Environments"] == ["mlops-dev"]
+    assert deploy.main(["diff", "--environment", "prod"]) == 1
+    assert "the credentials are of account 111122223333" in capsys.readouterr().out

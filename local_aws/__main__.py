@@ -1,4 +1,4 @@
-"""Command line of local AWS: `python -m local_aws serve | status | env`."""
+"""Command line of local AWS: `python -m local_aws serve | status | support | env`."""
 
 from __future__ import annotations
 
@@ -138,6 +138,22 @@ def status(port: Port = DEFAULT_PORT) -> None:
             job["log_stream"],
         )
     console.print(table if health["jobs"] else "no job is running")
+
+
+@app.command()
+def support(
+    port: Port = DEFAULT_PORT,
+    names: Annotated[bool, typer.Option("--names", help="By name, not by number.")] = False,
+) -> None:
+    """Print which operations are computed, stored and refused, as Markdown."""
+    from local_aws.services import operations
+
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/support", timeout=60) as response:
+            table = json.load(response)
+    except (OSError, ValueError) as error:
+        _exit(f"local AWS does not answer on port {port}: {error}")
+    typer.echo((operations.markdown_by_name if names else operations.markdown)(table), nl=False)
 
 
 @app.command()

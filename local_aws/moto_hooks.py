@@ -81,6 +81,12 @@ def add_service(
     index.backend_url_patterns.append((name, re.compile(urls.url_bases[0])))
 
 
+def response_classes(service: str) -> set[type[BaseResponse]]:
+    """The classes whose methods answer a service's requests."""
+    owners = (getattr(handler, "__self__", None) for handler in _urls(service).url_paths.values())
+    return {owner for owner in owners if isinstance(owner, type)}
+
+
 def not_supported(service: str, operation: str) -> None:
     """Refuse an operation that moto would answer without doing it (501 UnsupportedOperation, naming it)."""
     _refused.setdefault(module_name(service), set()).add(operation)

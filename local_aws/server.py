@@ -25,7 +25,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from local_aws import __version__, aws_errors, moto_hooks
 from local_aws.context import Context
 from local_aws.recording import Recorder
-from local_aws.services import sns
+from local_aws.services import operations, sns
 from local_aws.services.s3.body import spooled_body
 from local_aws.state import Blobs, Snapshots
 
@@ -134,12 +134,19 @@ class Application:
         elif _disk_is_full(error):
             self._blobs.discard_all_now()
             answer = aws_errors.disk_full(self._context.data_dir)
+        elif aws_errors.is_about_the_request(error):
+            log.info("%s.%s was not understood", service, operation, exc_info=error)
+            answer = aws_errors.not_understood(service, operation, error)
         else:
             log.exception("%s.%s failed", service, operation)
             answer = aws_errors.internal(service, operation, error)
         return aws_errors.render(answer, service, environ, start_response)
 
     def _own_page(self, path: str, start_response: StartResponse) -> Iterable[bytes]:
+        if path == "/-/support":
+            table = operations.table(self.before_first_request)
+            named = {service: support._asdict() for service, support in table.items()}
+            return _send(start_response, "200 OK", "application/json", json.dumps(named).encode())
         if path != "/-/health":
             return _plain(start_response, "404 Not Found", "not served")
         jobs = [

@@ -64,6 +64,9 @@ COMPUTED: dict[str, Handler] = {
     **{name: listing.operation(name) for name in listing.LISTINGS},
 }
 
+# Answered by the data plane.
+RUNTIME = ("InvokeEndpoint", "InvokeEndpointAsync")
+
 # Kept by moto: records without a computation behind them, so keeping them is all there is to do.
 STORED = (
     *("CreateExperiment", "DescribeExperiment", "DeleteExperiment", "ListExperiments"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -24,7 +24,7 @@ class AnalysisOperator(ProcessingOperator):
 
     def execute(self, context: Context) -> Any:
         if reason := self.config.get("no_data"):
-            raise AirflowSkipException(f"NO_DATA: {reason}")
+            self._skip(reason)
         return super().execute(context)
 
     def result(self, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,5 +35,9 @@ class AnalysisOperator(ProcessingOperator):
     def _finish(self, name: str, job: Mapping[str, Any], tail: list[str]) -> Any:
         outcome = outcomes.of_job(self.task_id, job)
         if outcome.status == "NO_DATA":
-            raise AirflowSkipException(f"NO_DATA: {outcome.reason}")
+            self._skip(outcome.reason)
         return super()._finish(name, job, tail)
+
+    def _skip(self, reason: str) -> NoReturn:
+        self.log.info("NO_DATA: %s", reason)  # Airflow does not show why a task was skipped
+        raise AirflowSkipException(f"NO_DATA: {reason}")

@@ -36,6 +36,7 @@ def plan(params: dict[str, Any], run_id: str, dag_run: Any, ti: Any) -> dict[str
             raise NothingToWatch("monitoring is off in this environment")
         made = make_plan(settings, params, run_id, at, now=datetime.now(UTC), **clients)
     except NothingToWatch as reason:
+        print(reason)  # Airflow does not show why a task was skipped
         ti.xcom_push(key="skipped", value=str(reason))
         raise AirflowSkipException(str(reason)) from None
     except (BadWindow, NoBaselines, UnknownChampion) as error:

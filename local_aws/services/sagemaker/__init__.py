@@ -41,6 +41,7 @@ def resume(context: Context) -> None:
     for region in list(sagemaker_backends[context.account]):
         service = service_of(context, context.account, region)
         with service.lock:
+            service.backend.add_missing_kinds()
             for kind in KINDS:
                 jobs.resume(service, kind)
         tuning.resume(service)

@@ -49,6 +49,11 @@ class SageMakerBackend(SageMakerModelBackend):
         super().__init__(region_name, account_id)
         self.records: dict[str, dict[str, Record]] = {kind: {} for kind in NAME_KEYS}
 
+    def add_missing_kinds(self) -> None:
+        """A state that an earlier version wrote knows fewer kinds."""
+        for kind in NAME_KEYS:
+            self.records.setdefault(kind, {})
+
     def iter_tagged_resources(self) -> Iterator[TaggedResource]:
         """For the resource groups tagging API: our resources, then those that moto keeps."""
         for kind, records in self.records.items():

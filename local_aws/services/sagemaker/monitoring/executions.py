@@ -12,6 +12,7 @@ execution is Failed, with AWS's text.
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +33,13 @@ NO_DATA = "Job inputs had no data"
 VIOLATIONS = "CompletedWithViolations"
 
 
-def fire(service: Service, record: Record, scheduled: datetime, window: Window) -> None:
-    """Write an execution down. The caller holds the lock and commits."""
+def fire(
+    service: Service, record: Record, definition: Definition, scheduled: datetime, window: Window
+) -> None:
+    """Write an execution down, with what it is to run: a later change of the schedule does not touch it.
+
+    The caller holds the lock and commits.
+    """
     now = service.now()
     execution = {
         "MonitoringScheduleName": record["MonitoringScheduleName"],
@@ -44,6 +50,7 @@ def fire(service: Service, record: Record, scheduled: datetime, window: Window) 
         "EndpointName": record["EndpointName"],
         "MonitoringType": record["MonitoringType"],
         "_window": (window.start, window.end),
+        "_definition": asdict(definition),
         "_stage": "",
     }
     if name := record.get("MonitoringJobDefinitionName"):
@@ -78,7 +85,7 @@ def _unfinished(record: Record, *statuses: str) -> list[Record]:
 
 def _step(service: Service, record: Record, execution: Record) -> None:
     try:
-        definition = schedules.definition_of(service, record)
+        definition = Definition(**execution["_definition"])
         running = Execution(
             record["MonitoringScheduleName"],
             record["_uid"],

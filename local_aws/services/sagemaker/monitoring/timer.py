@@ -90,9 +90,11 @@ def _fire(service: Service, record: Record) -> bool:
             return False
         record["_hour"] = hour
         scheduled = calendar.moment_of(hour, seconds)
-    source = schedules.definition_of(service, record).source
+    definition = schedules.definition_of(service, record)
+    source = definition.source
     offsets = (source.get("StartTimeOffset") or start, source.get("EndTimeOffset") or end)
-    executions.fire(service, record, scheduled, calendar.window(scheduled, hours, seconds, *offsets))
+    window = calendar.window(scheduled, hours, seconds, *offsets)
+    executions.fire(service, record, definition, scheduled, window)
     return True
 
 

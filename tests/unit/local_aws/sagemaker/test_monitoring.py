@@ -203,6 +203,22 @@ def test_a_schedule_waits_for_its_baseline(clock, hourly, executions, api, servi
     assert described["FailureReason"].startswith("The baselining job failed")
 
 
+def test_an_execution_keeps_the_definition_it_was_fired_with(clock, hourly, executions, api, service, role):
+    hourly(VIOLATED)
+    clock.set("11:00:00")
+    timer._due(service, service.records("monitoring-schedule")["watch"])
+    config = {
+        "ScheduleConfig": {"ScheduleExpression": "cron(0 * ? * * *)"},
+        "MonitoringJobDefinition": inline(role, COMPLETED),
+    }
+    api("UpdateMonitoringSchedule", MonitoringScheduleName="watch", MonitoringScheduleConfig=config)
+    [first] = executions()
+    clock.set("12:00:00")
+    second, _ = executions()
+    assert first["MonitoringExecutionStatus"] == "CompletedWithViolations"
+    assert second["MonitoringExecutionStatus"] == "Completed"
+
+
 def test_an_endpoint_that_is_gone_fails_the_hour_with_its_name(clock, hourly, executions, service):
     hourly()
     del service.records("endpoint")["churn"]

@@ -40,6 +40,7 @@ def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:
             check_newest(clients["s3"], params["data"])
         made = make_plan(load(), params, run_id, **clients)
     except (CoolingDown, Superseded) as reason:
+        print(reason)  # Airflow does not show why a task was skipped
         raise AirflowSkipException(str(reason)) from None
     except (NoInput, UnknownChampion, UnknownParams) as error:
         raise AirflowFailException(str(error)) from None

@@ -77,6 +77,28 @@ def test_alarms_watch_the_endpoint(settings: Settings) -> None:
         assert variant["Value"] == "AllTraffic"
 
 
+def test_drift_alarms_watch_what_the_monitoring_publishes(settings: Settings) -> None:
+    found = resources("monitoring.yaml")
+    drift = {
+        name: one["Properties"]
+        for name, one in found.items()
+        if "drift" == one["Properties"].get("MetricName")
+    }
+    rule = resolve(found["Drift"]["Properties"]["AlarmRule"], settings)
+    assert resolve(found["Drift"]["Properties"]["AlarmName"], settings) == settings.drift_alarm
+    assert resolve(found["BrokenData"]["Properties"]["AlarmName"], settings) == settings.broken_data_alarm
+    watched = []
+    for properties in drift.values():
+        endpoint, monitor = properties["Dimensions"]
+        assert resolve(endpoint["Value"], settings) == settings.churn_endpoint
+        assert properties["TreatMissingData"] == "ignore"
+        # The rule reads every one of them, and nothing else.
+        assert f'ALARM("{resolve(properties["AlarmName"], settings)}")' in rule
+        watched.append(monitor["Value"])
+    assert watched == ["data_quality", "model_quality", "bias", "attribution"]
+    assert rule.count("ALARM(") == len(watched)
+
+
 def test_what_holds_data_is_kept_and_private() -> None:
     bucket = resources("storage.yaml")["Bucket"]
     assert bucket["DeletionPolicy"] == "Retain"

@@ -117,7 +117,7 @@ class Application:
                     self._state.commit_all()
                 else:
                     self._state.commit(service)
-        if service != "s3" and held[0].startswith("404") and not operation:
+        if service != "s3" and held[0].startswith("404") and (not operation or _is_a_page(held[1])):
             raise NotImplementedError  # moto has no route for this URL
         start_response(*held)
         return body
@@ -188,6 +188,12 @@ class Application:
         kept = [(name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP]
         start_response(f"{response.status} {response.reason}", [*kept, ("Content-Length", str(len(content)))])
         return [content]
+
+
+def _is_a_page(headers: list[tuple[str, str]]) -> bool:
+    """HTML without an error's name: moto's router, not one of its services."""
+    given = {name.lower(): value for name, value in headers}
+    return given.get("content-type", "").startswith("text/html") and "x-amzn-errortype" not in given
 
 
 def _only_reads(operation: str | None, method: str) -> bool:

@@ -560,3 +560,13 @@ def test_a_stack_makes_changes_and_removes_a_function(local_aws: Any, functions:
         functions.list_event_source_mappings(EventSourceArn=mapping["EventSourceArn"])["EventSourceMappings"]
         == []
     )
+
+
+def test_an_operation_that_is_not_computed_says_so_by_name(functions: Any, create: Any) -> None:
+    name = create("def handler(e, c): pass")
+    with pytest.raises(ClientError) as error:
+        functions.put_provisioned_concurrency_config(
+            FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1
+        )
+    assert refusal(error)[0] == "UnsupportedOperation"
+    assert "PutProvisionedConcurrencyConfig" in refusal(error)[1]

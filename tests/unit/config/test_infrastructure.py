@@ -82,7 +82,7 @@ def test_drift_alarms_watch_what_the_monitoring_publishes(settings: Settings) ->
     drift = {
         name: one["Properties"]
         for name, one in found.items()
-        if "drift" == one["Properties"].get("MetricName")
+        if one["Properties"].get("MetricName") == "drift"
     }
     rule = resolve(found["Drift"]["Properties"]["AlarmRule"], settings)
     assert resolve(found["Drift"]["Properties"]["AlarmName"], settings) == settings.drift_alarm

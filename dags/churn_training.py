@@ -147,7 +147,7 @@ with DAG(
             },
         },
         page="report.html",
-        trigger_rule="none_failed",  # the comparison is skipped on a first run
+        trigger_rule="none_failed_min_one_success",  # the comparison is skipped on a first run
         execution_timeout=within(settings.timeouts.evaluate),
         doc_md="Challenger and champion on the same hold-out; writes the report page linked from this task.",
     )
@@ -168,7 +168,7 @@ with DAG(
         register = task(
             multiple_outputs=True,
             show_return_value_in_logs=False,
-            trigger_rule="none_failed",  # the baseline is skipped where nothing watches
+            trigger_rule="none_failed_min_one_success",  # the baseline is skipped where nothing watches
             doc_md=tasks.register.__doc__,
         )(tasks.register)(plan, train.output["job_name"], train.output["model"])
 

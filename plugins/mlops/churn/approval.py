@@ -31,7 +31,8 @@ def plan(params: dict[str, Any]) -> dict[str, Any]:
     except (NotDeployable, UnknownChampion) as error:
         raise AirflowFailException(str(error)) from None
     if champion and champion.model_package == arn:
-        raise AirflowSkipException(f"endpoint {settings.churn_endpoint} serves {arn} already")
+        print(f"endpoint {settings.churn_endpoint} serves {arn} already: nothing to do")
+        raise AirflowSkipException
     print(f"{arn}, trained by run {made['run_id']}; artefacts under {made['prefix']}")
     print(f"served until now: {champion.model_package if champion else 'nothing'}")
     return made

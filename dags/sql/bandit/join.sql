@@ -18,9 +18,10 @@ WITH observed AS (  -- one row an event: Firehose delivers at least once
     WHERE dt IN {{ texts(scope.hours) }} AND event_id IS NOT NULL
     GROUP BY event_id
 ), settled AS (  -- what earlier joins have used
-    SELECT event_id, reward, reward_source
+    SELECT event_id, arbitrary(reward) AS reward, arbitrary(reward_source) AS reward_source
     FROM {{ plan.tables.joined }}
     WHERE join_id IN {{ texts(scope.earlier) }} AND outcome IN ('train', 'evaluation')
+    GROUP BY event_id
 ), sent AS (
     SELECT event_id, reward, "timestamp" AS rewarded_at
     FROM {{ plan.tables.rewards }}

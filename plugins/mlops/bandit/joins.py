@@ -2,7 +2,8 @@
 
 An event id of ours is a UUID of version 7, which tells the hour of its observation. The observation is in
 the partition of the hour in which Firehose received it: that hour, or the next one, or, when it came late,
-one that an earlier join noticed and wrote down (`stragglers`).
+one that a join has noticed and written down (`stragglers`): each hour is looked through once, when it has
+ended. Until then a reward for such an observation waits as `unmatched`.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ def partitions(
     return sorted(hour for hour in read if hour <= f"{as_of:{HOUR}}")
 
 
-def arrivals(last: datetime | None, as_of: datetime) -> list[str]:
-    """The arrival hours that no earlier join has looked at for stragglers, and the one it saw in part."""
-    return hours(last if last and last < as_of else as_of, as_of)
+def arrivals(since: datetime, policy: Bandit, as_of: datetime) -> list[str]:
+    """The arrival hours that have ended since an earlier join (or the experiment's beginning), to be looked
+    through once for observations that came late; not those so long ago that no reward is waited for."""
+    begin = max(since, as_of - timedelta(hours=policy.late_hours))
+    return [hour for hour in hours(begin, as_of) if hour < f"{as_of:{HOUR}}"]
 
 
 def to_default(policy: Bandit, last: datetime | None, as_of: datetime) -> tuple[datetime, datetime] | None:

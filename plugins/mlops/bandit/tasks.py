@@ -86,7 +86,8 @@ def plan(params: dict[str, Any], dag_run: Any = None, ti: Any = None) -> dict[st
     last = rewards.read(s3, experiment, last_join) if last_join else None
     claim = rewards.claim(s3, experiment, join_id, last, now)
     as_of = datetime.fromisoformat(claim.as_of)
-    arrivals = joins.arrivals(datetime.fromisoformat(last.as_of) if last else None, as_of)
+    since = datetime.fromisoformat(last.as_of if last else record["created_at"])
+    arrivals = joins.arrivals(since, settings.bandit, as_of)
     glue = client("glue")
     catalog.add_partitions(glue, experiment, "rewards", [join_id])
     catalog.add_partitions(glue, experiment, "observations", arrivals)

@@ -77,7 +77,7 @@ class World:
         last = rewards.read(self.s3, self.experiment, last_join) if last_join else None
         last_at = datetime.fromisoformat(last.as_of) if last else None
         rewards.claim(self.s3, self.experiment, join_id, last, now)
-        arrivals = joins.arrivals(last_at, now)
+        arrivals = joins.arrivals(last_at or NOW - timedelta(days=1), policy, now)
         catalog.add_partitions(self.glue, self.experiment, "rewards", [join_id])
         catalog.add_partitions(self.glue, self.experiment, "observations", arrivals)
         plan = {
@@ -244,13 +244,12 @@ def test_an_observation_that_arrived_hours_late_is_found_by_a_still_later_reward
     """A worker had spooled it while Firehose throttled: it lies in the partition of another hour."""
     at = NOW - timedelta(hours=5)
     name = world.observe(at, 1, arrived=NOW)
-    other = world.observe(NOW, 2)
-    world.reward(other, 1)
-    assert world.join() == {"train": [other]}
-    assert world.stragglers == {f"{at:{HOUR}}": [f"{NOW:{HOUR}}"]}
+    world.reward(name, 1)
+    # The hour of its arrival has not ended: it is looked through once, afterwards.
+    assert world.join() == {"unmatched": [name]}
     later = NOW + timedelta(hours=3)
-    world.reward(name, 1, later)
     assert world.join(later) == {"train": [name]}
+    assert world.stragglers == {f"{at:{HOUR}}": [f"{NOW:{HOUR}}"]}
     assert world.joins[-1]["hours"] == ["2026-11-21-07", "2026-11-21-08", "2026-11-21-12"]
 
 

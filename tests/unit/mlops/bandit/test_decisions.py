@@ -92,6 +92,14 @@ def test_stragglers_are_read_where_they_arrived() -> None:
     assert read == ["2026-11-20-08", "2026-11-20-09", "2026-11-20-15"]
 
 
+def test_each_hour_is_looked_through_once_when_it_has_ended() -> None:
+    policy = SETTINGS.bandit.model_copy(update={"late_hours": 3})
+    assert joins.arrivals(NOW - timedelta(minutes=20), policy, NOW) == []
+    assert joins.arrivals(NOW - timedelta(minutes=40), policy, NOW) == ["2026-11-21-11"]
+    long_ago = ["2026-11-21-09", "2026-11-21-10", "2026-11-21-11"]
+    assert joins.arrivals(NOW - timedelta(days=9), policy, NOW) == long_ago
+
+
 def test_rewards_without_a_time_are_looked_for_in_the_newest_hours() -> None:
     policy = SETTINGS.bandit.model_copy(update={"fallback_hours": 2})
     read = joins.partitions(look(timeless=3), {}, policy, NOW, None)

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local_aws.airflow import Airflow
+from local_aws.pace import Pace
 
 app = typer.Typer(
     help="The AWS API on this machine: no account, no Docker, and the calls that compute really compute.",
@@ -62,10 +63,29 @@ AirflowDags = Annotated[
         envvar="LOCAL_AWS_AIRFLOW_DAGS",
     ),
 ]
+MonitoringHour = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=3600,
+        help="Seconds that an hour of a monitoring schedule lasts.",
+        envvar="LOCAL_AWS_MONITORING_HOUR_SECONDS",
+    ),
+]
+CaptureSeconds = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        max=3600,
+        help="Age at which a file of captured requests goes to S3.",
+        envvar="LOCAL_AWS_CAPTURE_SECONDS",
+    ),
+]
 
 DEFAULT_PORT = 14566
 DEFAULT_RUNTIME_PORT = 14567
 DEFAULT_REGION = "us-east-1"
+DEFAULT_PACE = Pace()
 
 
 @app.command()
@@ -80,6 +100,8 @@ def serve(
     airflow_user: AirflowUser = "admin",
     airflow_password_file: AirflowPasswordFile = None,
     airflow_dags: AirflowDags = None,
+    monitoring_hour: MonitoringHour = DEFAULT_PACE.monitoring_hour,
+    capture_seconds: CaptureSeconds = DEFAULT_PACE.capture_seconds,
 ) -> None:
     """Run local AWS until Ctrl-C or SIGTERM. State stays in the data directory."""
     began = time.monotonic()
@@ -93,7 +115,8 @@ def serve(
     airflow = Airflow(airflow_url, airflow_user, airflow_password_file, airflow_dags) if airflow_url else None
     try:
         python = _interpreter(jobs_python)
-        local = application.build(data_dir, region, port, runtime_port, python, images, airflow)
+        pace = Pace(monitoring_hour, capture_seconds)
+        local = application.build(data_dir, region, port, runtime_port, python, images, airflow, pace)
     except application.CannotStart as error:
         _exit(str(error))
     stop = threading.Event()

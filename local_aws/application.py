@@ -17,6 +17,7 @@ from local_aws.airflow import Airflow
 from local_aws.context import Context
 from local_aws.environment import client_environment
 from local_aws.images import registry
+from local_aws.pace import Pace
 from local_aws.processes import Supervisor
 from local_aws.server import Application, PortTaken, make_server
 from local_aws.services import logs, s3
@@ -59,6 +60,7 @@ def build(
     jobs_python: Path,
     images: Path | None = None,
     airflow: Airflow | None = None,
+    pace: Pace = Pace(),  # noqa: B008  # immutable
 ) -> LocalAws:
     """Everything, ready to start. images: the table of the user's own. airflow: behind MWAA's environments.
     Raises CannotStart."""
@@ -94,6 +96,7 @@ def build(
         logs=sink,
         clock=lambda: datetime.now(UTC),
         airflow=airflow,
+        pace=pace,
     )
     try:
         application = Application(context, state, blobs)

@@ -7,7 +7,7 @@ processes through these interfaces only; nothing in it talks HTTP to its own ser
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from local_aws.airflow import Airflow
 from local_aws.environment import client_environment
+from local_aws.pace import Pace
 from local_aws.processes import Supervisor
 
 
@@ -139,6 +140,7 @@ class Context:
     logs: LogSink
     clock: Callable[[], datetime]
     airflow: Airflow | None = None  # behind MWAA's environments
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def endpoint_url(self) -> str:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 from local_aws.images import registry
@@ -31,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
     parser.add_argument("--account", default="123456789012")
     parser.add_argument("--images", type=Path, help="TOML table of your own images")
+    parser.add_argument("--capture-seconds", type=float, default=60, help="age of a capture file")
     options = parser.parse_args(argv)
     if options.images:
         registry.add_own(options.images)
@@ -42,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"Port {options.port} of {HOST} cannot be used: {error.strerror}. "
               "Stop what uses it, or choose another with --port.", file=sys.stderr)  # fmt: skip
         return 1
-    serve(listener, options.data_dir.resolve(), options.region, options.account)
+    age = timedelta(seconds=options.capture_seconds)
+    serve(listener, options.data_dir.resolve(), options.region, options.account, age)
     return 0
 
 
@@ -54,7 +57,7 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, data_dir: Path, region: str, account: str) -> None:
+def serve(listener: socket.socket, data_dir: Path, region: str, account: str, capture_age: timedelta) -> None:
     """Serves until SIGTERM or SIGINT; requests that are being answered are finished first."""
     with without_scikit_learn():
         hosts = importlib.import_module("local_aws.serving.hosts")
@@ -90,7 +93,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str) ->
     app = DataPlane(
         folder / "endpoints.json",
         fleets,
-        Capture(folder / "capture", session.client("s3", config=patience)),
+        Capture(folder / "capture", session.client("s3", config=patience), age=capture_age),
         Metrics(session.client("cloudwatch", config=patience)),
         logs,
         lambda ask: Queue(

@@ -6,8 +6,8 @@ next one. Guaranteed: every answer a client has seen is captured exactly once, a
 killed; a captured request whose answer never arrived may be there too. Not guaranteed: what was captured in
 the seconds before the machine loses power, because the spool is not fsynced for every request.
 
-A file is uploaded 60 s after its first record (or LOCAL_AWS_CAPTURE_SECONDS), when the hour changes, when its
-endpoint goes, and on `flush`.
+A file is uploaded 60 s (or `age`) after its first record, when the hour changes, when its endpoint goes, and
+on `flush`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from local_aws.serving import desired
 
 log = logging.getLogger(__name__)
 
-FILE_AGE = timedelta(seconds=float(os.environ.get("LOCAL_AWS_CAPTURE_SECONDS") or 60))
+FILE_AGE = timedelta(seconds=60)
 PART = ".part"  # a spool file that still grows
 
 # Records are put together from quoted strings: json.dumps of the whole takes four times as long, which a
@@ -82,11 +82,13 @@ class Capture:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[], float] = random.random,
+        age: timedelta = FILE_AGE,
     ) -> None:
         self.spool = spool
         self.store = store
         self.clock = clock
         self.draw = draw
+        self.age = age
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._lock = threading.Lock()
         self._uploading = threading.Lock()
@@ -103,7 +105,7 @@ class Capture:
         key = (settings.destination, exchange.endpoint, exchange.variant)
         with self._lock:
             current = self._open.get(key)
-            if current is not None and _is_due(current, now):
+            if current is not None and self._is_due(current, now):
                 self._open.pop(key).close()
                 current = None
             if current is None:
@@ -119,7 +121,7 @@ class Capture:
         now = self.clock()
         with self._lock:
             for key, file in list(self._open.items()):
-                if (not due_only or _is_due(file, now)) and endpoint in (None, key[1]):
+                if (not due_only or self._is_due(file, now)) and endpoint in (None, key[1]):
                     self._open.pop(key).close()
         with self._uploading:
             written = 0
@@ -150,6 +152,10 @@ class Capture:
                     break
                 folder.rmdir()
         return True
+
+    def _is_due(self, file: _Open, now: datetime) -> bool:
+        hours = [(moment.hour, moment.date()) for moment in (file.started, now)]
+        return now - file.started >= self.age or hours[0] != hours[1]
 
     def _folder(self, key: tuple[str, str, str], now: datetime) -> Path:
         destination, endpoint, variant = key
@@ -187,13 +193,6 @@ def _side(settings: desired.Capture, side: str, content_type: str | None, body: 
     return (
         f'"endpoint{side}":{{"observedContentType":{_quote(content_type or "")},"mode":"{side.upper()}",'
         f'"data":{_quote(text)},"encoding":"{encoding}"}}'
-    )
-
-
-def _is_due(file: _Open, now: datetime) -> bool:
-    return now - file.started >= FILE_AGE or (now.hour, now.date()) != (
-        file.started.hour,
-        file.started.date(),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import os
 import threading
 from typing import Any
 
@@ -19,8 +18,6 @@ from . import endpoint_configs
 from .backend import Service
 
 log = logging.getLogger(__name__)
-
-SETTINGS = ("LOCAL_AWS_CAPTURE_SECONDS",)  # of the data plane, passed on
 
 _publishing = threading.Lock()
 
@@ -34,10 +31,10 @@ def start(context: Context) -> None:
                 *(str(context.jobs_python), "-m", "local_aws.serving"),
                 *("--port", str(context.runtime_port), "--data-dir", str(context.data_dir)),
                 *("--region", context.region, "--account", context.account),
+                *("--capture-seconds", str(context.pace.capture_seconds)),
                 *(("--images", str(context.images.resolve())) if context.images else ()),
             ],
-            env={"PYTHONPATH": str(PROJECT_ROOT)}
-            | {name: os.environ[name] for name in SETTINGS if name in os.environ},
+            env={"PYTHONPATH": str(PROJECT_ROOT)},
             cwd=context.data_dir / "serving",
             log_group="/local-aws/serving",
             log_stream="data-plane",

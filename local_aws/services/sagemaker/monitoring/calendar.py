@@ -1,21 +1,19 @@
 """When a schedule fires and which records it looks at.
 
-Time is counted in *hours* since the epoch, UTC. LOCAL_AWS_MONITORING_HOUR_SECONDS makes such an hour shorter
-(a demonstration need not wait for one): expressions, windows and offsets all shrink with it; the hour folders
-of captured data are those of the clock on the wall.
+Time is counted in *hours* since the epoch, UTC. Local AWS can be told that such an hour is shorter (see
+`local_aws.pace`): expressions, windows and offsets all shrink with it; the hour folders of captured data are
+those of the clock on the wall.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from local_aws.pace import HOUR_SECONDS
 from local_aws.services.sagemaker import errors
 
-HOUR_VARIABLE = "LOCAL_AWS_MONITORING_HOUR_SECONDS"
-REAL_HOUR = 3600
 NOW = "NOW"
 DAY = 24
 _CRON = re.compile(r"cron\(0 (?:(\*)|(\d{1,2})(?:/(\d{1,2}))?) \? \* \* \*\)")
@@ -34,14 +32,6 @@ class Window:
     def folders(self) -> list[str]:
         """The hour folders, `yyyy/mm/dd/HH`, that the window touches."""
         return hour_folders(self.start, self.end)
-
-
-def hour_seconds() -> int:
-    """How long an hour of monitoring lasts. Raises ValueError for a setting that is no number of seconds."""
-    text = os.environ.get(HOUR_VARIABLE) or str(REAL_HOUR)
-    if not text.isdecimal() or not 1 <= int(text) <= REAL_HOUR:
-        raise ValueError(f"{HOUR_VARIABLE}={text!r} must be a number of seconds from 1 to {REAL_HOUR}")
-    return int(text)
 
 
 def hours_of_day(expression: str) -> frozenset[int]:
@@ -102,7 +92,7 @@ def window(
 def hour_folders(start: datetime, end: datetime) -> list[str]:
     """`yyyy/mm/dd/HH` of every hour between two times; `end` is exclusive."""
     first = start.replace(minute=0, second=0, microsecond=0)
-    count = -(-int((end - first).total_seconds()) // REAL_HOUR)
+    count = -(-int((end - first).total_seconds()) // HOUR_SECONDS)
     return [(first + timedelta(hours=i)).strftime("%Y/%m/%d/%H") for i in range(count)]
 
 

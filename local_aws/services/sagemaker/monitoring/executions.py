@@ -91,6 +91,7 @@ def _step(service: Service, record: Record, execution: Record) -> None:
             record["_uid"],
             execution["ScheduledTime"],
             Window(*execution["_window"]),
+            service.context.pace.monitoring_hour,
         )
         if execution["_stage"]:
             _follow(service, definition, running, execution)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
+
+from local_aws.pace import HOUR_SECONDS
 
 from . import calendar
 from .calendar import Window
@@ -45,12 +48,16 @@ class Folder:
 
 @dataclass(frozen=True)
 class Execution:
-    """One hour of one schedule. uid: of the schedule, so that a later one of its name has jobs of its own."""
+    """One hour of one schedule.
+
+    uid: of the schedule, so that a later one of its name has jobs of its own. hour_seconds: how long it is.
+    """
 
     schedule: str
     uid: str
-    scheduled: Any
+    scheduled: datetime
     window: Window
+    hour_seconds: int = HOUR_SECONDS
 
     def job_name(self, prefix: str) -> str:
         """`<prefix>-<yyyymmddHHMM>-<hex>`, as much hex as fits: the same name whenever it is asked for."""
@@ -70,7 +77,7 @@ class Files:
 
 def report_uri(definition: Definition, execution: Execution) -> str:
     """Where the execution's report goes: by the hour it ran for, not by that of its records."""
-    form = "%Y/%m/%d/%H" if calendar.hour_seconds() == calendar.REAL_HOUR else "%Y/%m/%d/%H/%M-%S"
+    form = "%Y/%m/%d/%H" if execution.hour_seconds == HOUR_SECONDS else "%Y/%m/%d/%H/%M-%S"
     base = definition.output["S3Uri"].rstrip("/")
     return f"{base}/{definition.endpoint}/{execution.schedule}/{execution.scheduled.strftime(form)}"
 

@@ -157,7 +157,7 @@ def _configure(service: Service, record: Record, config: dict[str, Any]) -> None
         raise errors.validation("DataAnalysisStartTime is more than 24 hours before DataAnalysisEndTime.")
     offsets = (definition.source.get("StartTimeOffset"), definition.source.get("EndTimeOffset"))
     for first, last in ((start, end), offsets):
-        calendar.window(service.now(), hours, calendar.hour_seconds(), first, last)
+        calendar.window(service.now(), hours, service.context.pace.monitoring_hour, first, last)
     record["MonitoringScheduleConfig"] = wanted["MonitoringScheduleConfig"]
     record["MonitoringType"] = definition.type
     record["EndpointName"] = definition.endpoint
@@ -169,7 +169,7 @@ def _configure(service: Service, record: Record, config: dict[str, Any]) -> None
 
 def _schedule(service: Service, record: Record) -> None:
     """Begin with the next hour; with a baseline that is still being made, wait for it."""
-    record["_hour"] = calendar.current(service.now(), calendar.hour_seconds())
+    record["_hour"] = calendar.current(service.now(), service.context.pace.monitoring_hour)
     record["_fire_now"] = not plan(record)[0]
     waits = baseline_state(service, definition_of(service, record)) == "InProgress"
     _set_status(service, record, "Pending" if waits else "Scheduled")

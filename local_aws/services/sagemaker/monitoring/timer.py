@@ -26,8 +26,6 @@ IDLE_SECONDS = 30.0
 
 
 def start(context: Context) -> None:
-    """Raises ValueError when the length of an hour is set to what is none."""
-    calendar.hour_seconds()
     threading.Thread(target=_run, args=(context,), name="monitoring", daemon=True).start()
 
 
@@ -77,7 +75,7 @@ def _due(service: Service, record: Record) -> bool:
 
 
 def _fire(service: Service, record: Record) -> bool:
-    seconds, now = calendar.hour_seconds(), service.now()
+    seconds, now = service.context.pace.monitoring_hour, service.now()
     hours, start, end = schedules.plan(record)
     if not hours:
         if not record["_fire_now"]:
@@ -99,5 +97,5 @@ def _fire(service: Service, record: Record) -> bool:
 
 
 def _until_next_hour(context: Context) -> float:
-    seconds = calendar.hour_seconds()
+    seconds = context.pace.monitoring_hour
     return min(IDLE_SECONDS, seconds - context.clock().timestamp() % seconds + 0.01)

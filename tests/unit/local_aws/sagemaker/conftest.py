@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from local_aws.context import NoSuchObject, ObjectInfo
+from local_aws.pace import Pace
 from local_aws.processes import Exit
 from local_aws.services.sagemaker import operations
 from local_aws.services.sagemaker.backend import SageMakerBackend, Service
@@ -164,6 +165,7 @@ def service(tmp_path):
         state=FakeState(),
         logs=None,
         clock=lambda: datetime.now(UTC),
+        pace=Pace(),
     )
     return Service(context, SageMakerBackend("us-east-1", "123456789012"))
 

@@ -30,8 +30,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(service, monkeypatch):
-    monkeypatch.delenv(calendar.HOUR_VARIABLE, raising=False)
+def clock(service):
     clock = Clock()
     service.context.clock = clock
     return clock

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import sqlite3
+import traceback
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
@@ -41,6 +43,22 @@ def unsupported(service: str, operation: str | None, detail: str = "") -> AwsErr
 def disk_full(data_dir: Path) -> AwsError:
     message = f"no space left on the disk of {data_dir}; nothing was changed. Free some space and try again."
     return AwsError("InsufficientStorage", message, 507)
+
+
+def not_understood(service: str, operation: str | None, error: BaseException) -> AwsError:
+    """moto looks up and converts what a request names without checking it first: its stumbling over that is
+    about the request."""
+    message = f"{service}.{operation}: the request was not understood: {type(error).__name__}: {error}"
+    return AwsError("ValidationException", message, 400)
+
+
+def is_about_the_request(error: BaseException) -> bool:
+    """Whether moto's own code failed over it, not ours, and not the machine."""
+    if isinstance(error, (OSError, MemoryError, sqlite3.Error)):
+        return False
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [name.partition(".")[0] for name in modules]
+    return next((name for name in reversed(packages) if name in ("moto", "local_aws")), "") == "moto"
 
 
 def internal(service: str, operation: str | None, error: BaseException) -> AwsError:

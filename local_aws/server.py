@@ -35,6 +35,7 @@ THREADS = 24
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
+CONTROL_CHARACTERS = bytes(set(range(32)) - set(b"\t\n\r"))
 READ_PREFIXES = (
     "BatchGet", "Check", "Describe", "Estimate", "Filter", "Get", "Head", "List", "Lookup", "Query", "Scan",
     "Search", "Select", "Simulate", "Test", "Validate",
@@ -117,6 +118,8 @@ class Application:
                     self._state.commit_all()
                 else:
                     self._state.commit(service)
+        if not held[0].startswith("2"):
+            body = _readable(body, held[1])
         if service != "s3" and held[0].startswith("404") and (not operation or _is_a_page(held[1])):
             raise NotImplementedError  # moto has no route for this URL
         start_response(*held)
@@ -194,6 +197,16 @@ def _is_a_page(headers: list[tuple[str, str]]) -> bool:
     """HTML without an error's name: moto's router, not one of its services."""
     given = {name.lower(): value for name, value in headers}
     return given.get("content-type", "").startswith("text/html") and "x-amzn-errortype" not in given
+
+
+def _readable(body: Iterable[bytes], headers: list[tuple[str, str]]) -> list[bytes]:
+    """An error may repeat what the request said; control characters make no XML."""
+    content = b"".join(body)
+    if content.lstrip().startswith(b"<"):
+        content = content.translate(None, CONTROL_CHARACTERS)
+        headers[:] = [pair for pair in headers if pair[0].lower() != "content-length"]
+        headers.append(("Content-Length", str(len(content))))
+    return [content]
 
 
 def _only_reads(operation: str | None, method: str) -> bool:

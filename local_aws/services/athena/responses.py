@@ -236,7 +236,10 @@ class AthenaResponse(responses.AthenaResponse):
 
     def _page(self, name: str, items: list[Any], most: int) -> str:
         limit = min(self._request.get("MaxResults") or most, most)
-        start = int(self._request.get("NextToken") or 0)
+        token = self._request.get("NextToken") or "0"
+        if not token.isdigit():
+            raise InvalidRequest("NextToken is not valid")
+        start = int(token)
         answer: dict[str, Any] = {name: items[start : start + limit]}
         if start + limit < len(items):
             answer["NextToken"] = str(start + limit)

@@ -83,7 +83,10 @@ class Responses(CloudWatchResponse):
         return list(self.cloudwatch_backend.alarms.values())
 
     def _page(self, items: list[Any]) -> tuple[list[Any], dict[str, str]]:
-        begin = int(self._get_param("NextToken") or 0)
+        token = str(self._get_param("NextToken") or 0)
+        if not token.isdigit():
+            raise aws_errors.AwsError("InvalidNextToken", "The next token is not valid")
+        begin = int(token)
         stop = begin + min(int(self._get_param("MaxRecords") or LARGEST_PAGE), LARGEST_PAGE)
         return items[begin:stop], {"NextToken": str(stop)} if stop < len(items) else {}
 

@@ -7,6 +7,7 @@ is unwrapped, counted and digested in one pass.
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
 import hashlib
 import io
@@ -173,7 +174,7 @@ def _verify(environ: Environ, body: Body, trailer: dict[str, str]) -> None:
     if decoded is not None and int(decoded) != body.size:
         raise _incomplete()
     claimed_md5 = environ.get("HTTP_CONTENT_MD5")
-    if claimed_md5 and base64.b64decode(claimed_md5).hex() != body.md5:
+    if claimed_md5 and _md5_of(claimed_md5) != body.md5:
         raise AwsError("BadDigest", "The Content-MD5 you specified did not match what we received.")
     algorithm = _algorithm(environ)
     if algorithm is None:
@@ -193,3 +194,10 @@ def _incomplete() -> AwsError:
         "IncompleteBody",
         "You did not provide the number of bytes specified by the Content-Length HTTP header.",
     )
+
+
+def _md5_of(header: str) -> str:
+    try:
+        return base64.b64decode(header, validate=True).hex()
+    except binascii.Error:
+        raise AwsError("InvalidDigest", "The Content-MD5 you specified was invalid.") from None

@@ -90,11 +90,13 @@ test-fast: ## the tests that start neither Airflow nor Spark
 	@$(environments) build
 	@$(workbench).test --fast
 
-lint: ## ruff and mypy
+lint: ## ruff, mypy, and the checkers of the templates
 	@$(environments) build dev
 	@.venv/dev/bin/ruff check .
 	@.venv/dev/bin/ruff format --check .
 	@.venv/dev/bin/mypy .
+	@.venv/dev/bin/cfn-lint infrastructure/*.yaml
+	@.venv/dev/bin/python -m workbench.templates
 
 bench: ## the benchmarks of the README's table  [NAME=pipeline]
 	@$(environments) build $(stack_environments)

@@ -45,7 +45,6 @@ BY_THE_SERVICE = {
     "Queue": "MWAA's Celery",
     "QueueKey": "MWAA's Celery",
     "ReadEvents": "Lambda polls the queue of an event source mapping",
-    "UseKey": "S3, SQS and DynamoDB decrypt in the caller's name",
     "UseTheKey": "S3, SQS and DynamoDB decrypt in the caller's name",
 }
 UNCHECKED = {"sts:GetCallerIdentity", "sts:AssumeRole"}
@@ -170,8 +169,6 @@ def read_statements(settings: Settings, root: Path = ROOT) -> Iterator[Statement
 
 def _statements(role: str, document: dict[str, Any], settings: Settings) -> Iterator[Statement]:
     for statement in document["Statement"]:
-        if "If" in statement:  # an optional statement: taken as there
-            statement = statement["If"][1]
         resources = [_fill(one, settings) for one in _listed(statement.get("Resource", "*"))]
         yield Statement(role, statement["Sid"], tuple(_listed(statement["Action"])), tuple(resources))
 

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "jobs": "worker",
     "endpoint": "jobs",
     "local_aws": "local-aws",
+    "bandit_join": "worker",
     "monitoring": "jobs",
 }
 

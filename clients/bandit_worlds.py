@@ -81,6 +81,7 @@ class LabelledTable:
             "exploration": {"kind": "squarecb", "gamma_scale": 100},
             "cb_type": "mtr",
             "interactions": ["sa"],
+            "ignore_linear": ["s"],  # alike for every arm, so it tells none from another
             "reward": {"low": 0, "high": 1},
         }
 

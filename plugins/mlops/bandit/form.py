@@ -19,6 +19,7 @@ EXAMPLE_POLICY: dict[str, Any] = {
     "encoding": {"numbers": "quantile", "bins": 31},
     "exploration": {"kind": "squarecb", "gamma_scale": 100},
     "interactions": ["sa"],
+    "ignore_linear": ["s"],
     "reward": {"low": 0, "high": 1},
 }
 

@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,7 +118,7 @@ class Config:
     def minimum_probability(self) -> float:
         return float(self.content["minimum_probability"])
 
-    @property
+    @cached_property
     def reward_range(self) -> tuple[float, float]:
         reward = self.content["reward"]
         return float(reward["low"]), float(reward["high"])

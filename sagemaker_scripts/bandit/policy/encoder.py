@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote
@@ -22,9 +23,11 @@ from .errors import InvalidObservation, UnusableModel
 VERSION = 1
 MISSING = "missing"
 CATEGORY_CHARACTERS = 256
+PLAIN = 1e300  # below it a number is finite, whatever its type
 
 Observation = Mapping[str, Any] | Sequence[Any]
 Token = Callable[[Any], str]
+Group = tuple[str, list[tuple[int, Token]]]  # a namespace, and the places and tokens of its features
 
 
 class Encoder:
@@ -39,7 +42,6 @@ class Encoder:
         self.state = dict(state)
         self._context = _groups(config.context, self.state)
         self._arm = _groups(config.arm_features, self.state)
-        self._names = [feature.name for feature in config.context]
 
     @classmethod
     def fit(cls, config: Config, contexts: Iterable[Observation], arms: Iterable[Observation]) -> Encoder:
@@ -47,8 +49,8 @@ class Encoder:
 
         Raises InvalidObservation for the first one that the schema does not allow.
         """
-        state = _learn(config, config.context, [_named(config.context, row) for row in contexts])
-        state |= _learn(config, config.arm_features, [_named(config.arm_features, row) for row in arms])
+        state = _learn(config, config.context, [_in_order(config.context, row) for row in contexts])
+        state |= _learn(config, config.arm_features, [_in_order(config.arm_features, row) for row in arms])
         return cls(config, state)
 
     @classmethod
@@ -79,27 +81,21 @@ class Encoder:
         """The same for the features of one arm."""
         return self._encode(self._arm, self.config.arm_features, features)
 
-    def _encode(
-        self,
-        groups: Sequence[tuple[str, Sequence[tuple[Feature, Token]]]],
-        features: Sequence[Feature],
-        observation: Observation,
-    ) -> str:
-        values = _named(features, observation)
-        parts = []
-        for namespace, members in groups:
-            parts.append(f" |{namespace}")
-            for feature, token in members:
-                parts.append(token(value_of(feature, values)))
-        return " ".join(parts)
+    def _encode(self, groups: Sequence[Group], features: Sequence[Feature], observation: Observation) -> str:
+        values = _in_order(features, observation)
+        return "".join(
+            [
+                f" |{namespace} {' '.join([token(values[place]) for place, token in members])}"
+                for namespace, members in groups
+            ]
+        )
 
 
-def value_of(feature: Feature, values: Mapping[str, Any]) -> Any:
+def value_of(feature: Feature, value: Any) -> Any:
     """A checked value: a finite float, a text, or None where an optional feature is absent.
 
     Raises InvalidObservation with the reason "missing feature" or "unusable value".
     """
-    value = values.get(feature.name)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         if feature.optional:
             return None
@@ -126,62 +122,80 @@ def value_of(feature: Feature, values: Mapping[str, Any]) -> Any:
     return text
 
 
+@lru_cache(maxsize=1 << 16)
 def escape(text: str) -> str:
     """A category within a VW token, where blanks, `:` and `|` are syntax; different texts stay different."""
     return quote(text, safe="")
 
 
-def _named(features: Sequence[Feature], observation: Any) -> Mapping[str, Any]:
-    """Values by name; a list is taken in the order of the schema. Raises InvalidObservation."""
-    if isinstance(observation, Mapping):
-        unknown = observation.keys() - {feature.name for feature in features}
-        if unknown:
-            raise InvalidObservation("wrong feature count", f"unknown feature {', '.join(sorted(unknown))}")
+def _in_order(features: Sequence[Feature], observation: Any) -> Sequence[Any]:
+    """Values in the order of the schema, None where there is none. Raises InvalidObservation."""
+    if isinstance(observation, list | tuple):
+        if len(observation) != len(features):
+            raise InvalidObservation(
+                "wrong feature count", f"{len(observation)} features, the policy has {len(features)}"
+            )
         return observation
-    if not isinstance(observation, list | tuple):
+    if not isinstance(observation, Mapping):
         raise InvalidObservation(
             "unusable value", f"an observation is a list or an object, not {type(observation).__name__}"
         )
-    if len(observation) != len(features):
+    names = [feature.name for feature in features]
+    if unknown := observation.keys() - set(names):
         raise InvalidObservation(
-            "wrong feature count", f"{len(observation)} features, the policy has {len(features)}"
+            "wrong feature count", f"unknown feature {', '.join(sorted(map(str, unknown)))}"
         )
-    return {feature.name: value for feature, value in zip(features, observation, strict=True)}
+    return [observation.get(name) for name in names]
 
 
-def _groups(
-    features: Sequence[Feature], state: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[str, list[tuple[Feature, Token]]]]:
-    ordered = sorted(features, key=lambda feature: feature.namespace)
+def _groups(features: Sequence[Feature], state: Mapping[str, Mapping[str, Any]]) -> list[Group]:
+    ordered = sorted(enumerate(features), key=lambda entry: entry[1].namespace)
     return [
-        (namespace, [(feature, _token(feature, state.get(feature.name))) for feature in members])
-        for namespace, members in groupby(ordered, key=lambda feature: feature.namespace)
+        (namespace, [(place, _token(feature, state.get(feature.name))) for place, feature in members])
+        for namespace, members in groupby(ordered, key=lambda entry: entry[1].namespace)
     ]
 
 
 def _token(feature: Feature, learned: Mapping[str, Any] | None) -> Token:
+    """The function that makes a feature's token of its value, and refuses what the schema does not allow."""
     name = feature.name
-    if feature.kind == "category":
-        return lambda value: f"{name}={escape(value)}" if value is not None else f"{name}_{MISSING}"
     missing = f"{name}_{MISSING}"
+
+    def checked(written: Token) -> Token:
+        def token(value: Any) -> str:
+            value = value_of(feature, value)
+            return missing if value is None else written(value)
+
+        return token
+
+    if feature.kind == "category":
+        return checked(lambda value: f"{name}={escape(value)}")
     if learned is None:  # nothing was learned: the policy is uniform and the token means nothing
-        return lambda _value: f"{name}=unknown"
-    if "edges" in learned:
-        edges = [float(edge) for edge in learned["edges"]]
-        tokens = [f"{name}={place}" for place in range(len(edges) + 1)]
-        return lambda value: missing if value is None else tokens[bisect_right(edges, value)]
-    mean, scale = float(learned["mean"]), float(learned["scale"])
-    return lambda value: missing if value is None else f"{name}:{(value - mean) / scale:.6g}"
+        return checked(lambda _value: f"{name}=unknown")
+    if "edges" not in learned:
+        mean, scale = float(learned["mean"]), float(learned["scale"])
+        return checked(lambda value: f"{name}:{(value - mean) / scale:.6g}")
+    edges = [float(edge) for edge in learned["edges"]]
+    tokens = [f"{name}={place}" for place in range(len(edges) + 1)]
+    carefully = checked(lambda value: tokens[bisect_right(edges, value)])
+
+    def binned(value: Any) -> str:
+        # Nearly all values are plain numbers, and a training has millions.
+        if (type(value) is float or type(value) is int) and -PLAIN < value < PLAIN:
+            return tokens[bisect_right(edges, value)]
+        return carefully(value)
+
+    return binned
 
 
 def _learn(
-    config: Config, features: Sequence[Feature], rows: Sequence[Mapping[str, Any]]
+    config: Config, features: Sequence[Feature], rows: Sequence[Sequence[Any]]
 ) -> dict[str, dict[str, Any]]:
     learned: dict[str, dict[str, Any]] = {}
-    for feature in features:
+    for place, feature in enumerate(features):
         if feature.kind != "number":
             continue
-        values = [value_of(feature, row) for row in rows]
+        values = [value_of(feature, row[place]) for row in rows]
         known = np.array([value for value in values if value is not None], dtype=float)
         if not len(known):
             learned[feature.name] = {"edges": []} if config.bins else {"mean": 0.0, "scale": 1.0}

@@ -9,8 +9,7 @@ shared |s x1=3 x2=7
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .config import ARM_FEATURE, ARM_NAMESPACE, Config, is_arm
 from .encoder import Encoder, Observation, escape
@@ -20,8 +19,7 @@ Arm = Mapping[str, Any]
 MOST_ARMS = 1000
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """What came of a decision: the place of the arm played, its cost in [0, 1], its probability."""
 
     place: int
@@ -36,6 +34,9 @@ class Examples:
         self.config = config
         self.encoder = encoder
         self._fixed = [f"|{ARM_NAMESPACE} {ARM_FEATURE}={escape(str(arm))}" for arm in config.arms or ()]
+        # For each arm played, the text before its label and the text after it: a training has millions.
+        blocks = [f"{line}\n" for line in self._fixed]
+        self._around = [("".join(blocks[:place]), "".join(blocks[place:])) for place in range(len(blocks))]
 
     def lines(
         self, observation: Observation, arms: Sequence[Arm] | None = None, label: Label | None = None
@@ -46,6 +47,14 @@ class Examples:
             place = label.place + 1
             block[place] = f"0:{label.cost:.6g}:{label.probability:.6g} {block[place]}"
         return block
+
+    def text(self, observation: Observation, arms: Sequence[Arm] | None, label: Label) -> str:
+        """A labelled block as in a file, with the empty line at its end. Raises InvalidObservation."""
+        if self.config.arms is None:
+            return "\n".join(self.lines(observation, arms, label)) + "\n\n"
+        before, rest = self._around[label.place]
+        cost = f"0:{label.cost:.6g}:{label.probability:.6g} "
+        return f"shared{self.encoder.context(observation)}\n{before}{cost}{rest}\n"
 
     def _arm_lines(self, arms: Sequence[Arm] | None) -> list[str]:
         if self.config.arms is not None:

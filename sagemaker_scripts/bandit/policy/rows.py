@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,12 +28,12 @@ COLUMNS = ("event_id", "action", "action_prob", "observation", "reward")
 OPTIONAL_COLUMNS = ("arms", "timestamp")
 LISTED = 100
 Encoded = TypeVar("Encoded")
+DECODE = json.JSONDecoder().decode
 BATCH_ROWS = 10_000
 FUTURE_SECONDS = 3600.0  # a clock this far ahead is wrong
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One checked row. place: of the arm played, among the arms on offer."""
 
     event_id: str
@@ -105,13 +105,15 @@ def check(
 
     fixed: arm -> place when the arms are fixed. latest: epoch seconds beyond which a clock is wrong.
     """
-    event_id = raw.get("event_id")
+    event_id, probability, reward = raw.get("event_id"), raw.get("action_prob"), raw.get("reward")
     if not isinstance(event_id, str) or not event_id:
         raise InvalidObservation("no event id", f"event_id is {event_id!r:.80}")
-    probability = _number(raw, "action_prob", "probability")
+    if type(probability) is not float:
+        probability = _number(raw, "action_prob", "probability")
     if not 0 < probability <= 1:
         raise InvalidObservation("probability", f"action_prob is {probability:g}, not in (0, 1]")
-    reward = _number(raw, "reward", "reward")
+    if type(reward) is not float:
+        reward = _number(raw, "reward", "reward")
     low, high = config.reward_range
     if not low <= reward <= high:
         raise InvalidObservation("reward", f"{reward:g} is outside [{low:g}, {high:g}]")
@@ -149,7 +151,7 @@ def _json(raw: Mapping[str, Any], key: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return DECODE(value)
     except ValueError:
         raise InvalidObservation("unusable value", f"{key} is not JSON: {value!r:.80}") from None
 

@@ -61,6 +61,7 @@ class Feed:
         self.rows = 0
         self.first: list[Row] = []
         self.refused = Refused()
+        self._cost = examples.config.cost
 
     def __iter__(self) -> Iterator[str]:
         for _ in range(self.passes):
@@ -72,11 +73,11 @@ class Feed:
                 yield text
 
     def _text(self, row: Row) -> str:
-        cost = self.examples.config.cost(row.reward)
-        lines = self.examples.lines(row.observation, row.arms, Label(row.place, cost, row.probability))
+        label = Label(row.place, self._cost(row.reward), row.probability)
+        text = self.examples.text(row.observation, row.arms, label)
         if len(self.first) < PROBES:
             self.first.append(row)
-        return "\n".join(lines) + "\n\n"
+        return text
 
 
 def train(

@@ -37,8 +37,8 @@ def test_edges_are_quantiles_of_what_was_seen(encoder: Encoder) -> None:
 
 
 def test_a_context_becomes_tokens_by_namespace(encoder: Encoder) -> None:
-    assert encoder.context([26, 9000, "NL"]) == " |s age=1 income=3  |u country=NL"
-    assert encoder.context({"country": "NL", "age": 25.75}) == " |s age=1 income_missing  |u country=NL"
+    assert encoder.context([26, 9000, "NL"]) == " |s age=1 income=3 |u country=NL"
+    assert encoder.context({"country": "NL", "age": 25.75}) == " |s age=1 income_missing |u country=NL"
     assert encoder.arm({"topic": "a:b |c", "price": 0}) == " |a topic=a%3Ab%20%7Cc price=0"
 
 
@@ -66,7 +66,7 @@ def test_standardised_numbers() -> None:
     standard = config.parse({**CONFIG.content, "encoding": {"numbers": "standard"}})
     encoder = Encoder.fit(standard, [[1, 5, "NL"], [3, 5, "NL"]], ARMS)
     # The second one never varied: it is left where it is instead of being divided by 0.
-    assert encoder.context([5, 6, "NL"]) == " |s age:3 income:1  |u country=NL"
+    assert encoder.context([5, 6, "NL"]) == " |s age:3 income:1 |u country=NL"
 
 
 def test_different_categories_stay_different() -> None:

@@ -16,9 +16,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from botocore.exceptions import ClientError
 
 from . import attribution, bias, report_page
 from .attribution import Predict
@@ -288,6 +290,20 @@ def _shap_baseline(options: Json) -> list[list[float]] | None:
     rows = options.get("baseline")
     if rows is None:
         return None
+    if isinstance(rows, str):
+        return _rows_of(rows)
     if not isinstance(rows, list):
-        raise AnalysisError("analysis_config: shap.baseline must be a list of rows.")
+        raise AnalysisError(
+            "analysis_config: shap.baseline must be a list of rows, or the S3 URI of a CSV file."
+        )
     return rows if not rows or isinstance(rows[0], list) else [rows]
+
+
+def _rows_of(uri: str) -> list[list[float]]:
+    """The rows of a CSV object without a header."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        text = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        return [[float(cell) for cell in row] for row in csv.reader(text.splitlines()) if row]
+    except (ClientError, ValueError) as error:
+        raise AnalysisError(f"analysis_config: shap.baseline {uri} cannot be read: {error}.") from error

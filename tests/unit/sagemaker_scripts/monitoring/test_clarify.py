@@ -10,6 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 import xgboost
+from botocore.exceptions import ClientError
 
 from sagemaker_scripts.monitoring import jobs, predictor
 
@@ -125,6 +126,34 @@ def test_attribution_baseline(baseline_job, job):
     lines = (job.base / "processing/output/explanations_shap/out.csv").read_text().splitlines()
     assert lines[0] == "Mins_label0,Calls_label0,Plan_label0,label0_score"
     assert len(lines) == 401
+
+
+def test_the_shap_baseline_may_be_a_file_in_s3(baseline_job, job, monkeypatch):
+    assert baseline_job(SHAP) == 0
+    given = job.output("analysis.json")
+    objects = {"rows.csv": b"180,4,0\n", "words.csv": b"many,few,none\n"}
+
+    class S3:
+        def get_object(self, Bucket, Key):
+            if Key not in objects:
+                raise ClientError({"Error": {"Code": "NoSuchKey", "Message": f"no {Key}"}}, "GetObject")
+            return {"Body": io.BytesIO(objects[Key])}
+
+    clients = {"s3": S3(), "sagemaker-runtime": predictor.boto3.client("sagemaker-runtime")}
+    monkeypatch.setattr(predictor.boto3, "client", clients.get)
+
+    def run(key):
+        return baseline_job({"shap": SHAP["shap"] | {"baseline": f"s3://bucket/{key}"}})
+
+    assert run("rows.csv") == 0
+    assert job.output("analysis.json") == given
+    for key, reason in (
+        ("words.csv", "could not convert string to float: 'many'"),
+        ("none.csv", "no none.csv"),
+    ):
+        assert run(key) == 1
+        assert job.message.startswith(f"analysis_config: shap.baseline s3://bucket/{key} cannot be read: ")
+        assert reason in job.message
 
 
 def test_shadow_endpoint_is_made_and_deleted(baseline_job, job, endpoint):

@@ -48,7 +48,11 @@ def test_a_run_is_triggered_with_its_conf_after_the_dag_is_unpaused(connect):
     login, unpause, trigger = fake.requests
     assert json.loads(login.content)["username"] == "admin"
     assert json.loads(unpause.content) == {"is_paused": False}
-    assert json.loads(trigger.content) == {"logical_date": None, "conf": {"seed": 1}, "note": "Started from a terminal"}
+    assert json.loads(trigger.content) == {
+        "logical_date": None,
+        "conf": {"seed": 1},
+        "note": "Started from a terminal",
+    }
     assert trigger.headers["authorization"] == "Bearer token"
 
 

@@ -7,18 +7,14 @@ model, so the form, the REST API and the settings files accept the same values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
-from config.settings import VERSION
+from mlops.forms import OPTIONAL_TEXT, code_version, setting
 
 if TYPE_CHECKING:
-    from config.settings import Section, Settings
-
-# The form refuses to be sent while a text is empty, unless the text may be missing.
-OPTIONAL_TEXT = ["null", "string"]
+    from config.settings import Settings
 
 
 def params(settings: Settings) -> dict[str, Param]:
@@ -41,12 +37,12 @@ def params(settings: Settings) -> dict[str, Param]:
             "the files that landed during a run only the last is trained on.",
             section="Data",
         ),
-        "split": _param(settings.data, "split", "Data"),
-        "split_seed": _param(settings.data, "seed", "Data"),
-        "data_checks": _param(settings.gate, "data_checks", "Data"),
-        **{name: _param(settings.xgboost, name, "Training") for name in type(settings.xgboost).model_fields},
-        "threshold": _param(settings.gate, "threshold", "Gate"),
-        "margin": _param(settings.gate, "margin", "Gate"),
+        "split": setting(settings.data, "split", "Data"),
+        "split_seed": setting(settings.data, "seed", "Data"),
+        "data_checks": setting(settings.gate, "data_checks", "Data"),
+        **{name: setting(settings.xgboost, name, "Training") for name in type(settings.xgboost).model_fields},
+        "threshold": setting(settings.gate, "threshold", "Gate"),
+        "margin": setting(settings.gate, "margin", "Gate"),
         "deploy": Param(
             True,
             type="boolean",
@@ -54,7 +50,7 @@ def params(settings: Settings) -> dict[str, Param]:
             description="Off: train, evaluate and judge, but leave the endpoint alone.",
             section="Release",
         ),
-        "monitoring": _param(settings.monitoring, "mode", "Release"),
+        "monitoring": setting(settings.monitoring, "mode", "Release"),
         "cooldown": Param(
             False,
             type="boolean",
@@ -71,31 +67,10 @@ def params(settings: Settings) -> dict[str, Param]:
             description="Kept with the model, for whoever asks later.",
             section="Release",
         ),
-        "code_version": Param(
-            settings.code_version,
-            type="string",
-            pattern=f"^{VERSION.pattern}$",
-            title="Version of the scripts",
-            description="Which upload under code/ the jobs run.",
-            section="Release",
-        ),
+        "code_version": code_version(settings, "Release"),
     }
 
 
 def unknown(given: Mapping[str, Any], settings: Settings) -> list[str]:
     """Names that the form does not have. Airflow lets them pass, and a misspelt one would do nothing."""
     return sorted(given.keys() - params(settings).keys())
-
-
-def _param(settings: Section, name: str, tab: str) -> Param:
-    fields = _fields(type(settings).__name__)
-    schema = {key: value for key, value in fields[name].items() if key != "default"}
-    return Param(getattr(settings, name), **schema, section=tab)
-
-
-@cache
-def _fields(section: str) -> dict[str, dict[str, Any]]:
-    """JSON schema of each field of a section; the slowest part of the form, so made once."""
-    from config import settings
-
-    return dict(getattr(settings, section).model_json_schema()["properties"])

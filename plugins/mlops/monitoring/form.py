@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Param
 
 from config.settings import VERSION
-from mlops.churn.form import OPTIONAL_TEXT
+from mlops.forms import OPTIONAL_TEXT
 
 if TYPE_CHECKING:
     from config import Settings

@@ -11,7 +11,7 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from workbench import provision, stack
+from workbench import provision, redrive, stack
 from workbench.airflow_api import AirflowApi
 from workbench.progress import console, say
 from workbench.settings import Settings, WorkbenchError
@@ -54,6 +54,7 @@ def status(settings: Settings) -> int:
     console.print(table)
     _print_endpoints(settings)
     _print_runs(settings)
+    _print_dead_letters(settings)
     say(stack.describe_login(settings))
     say(f"Logs        {settings.logs}  [dim](make logs NAME=scheduler)[/dim]")
     return 0 if all(process["statename"] == "RUNNING" for process in processes) else 3
@@ -94,6 +95,15 @@ def _follow(files: dict[str, Path], *, prefix: bool) -> None:
     finally:
         for handle in handles.values():
             handle.close()
+
+
+def _print_dead_letters(settings: Settings) -> None:
+    try:
+        count = redrive.waiting(settings)
+    except (BotoCoreError, ClientError):
+        return  # not provisioned yet
+    if count:
+        say(f"[red]{count} event(s) could not become runs[/red]: make redrive LIST=1 shows why")
 
 
 def _usage(pid: int) -> tuple[str, str]:

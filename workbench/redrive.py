@@ -48,16 +48,21 @@ def run(settings: Settings, environment: str, *, only_list: bool) -> None:
     say(f"{len(events)} event(s) {'wait' if only_list else 'delivered once more'}")
 
 
+def waiting(settings: Settings) -> int:
+    """How many events wait in the dead-letter queue of the local stack. Raises botocore's errors."""
+    sqs = provision.client(settings, "sqs")
+    return _count(sqs, queue_urls(sqs, config.load("local").stem)[0])
+
+
 def dead_letters(sqs: Any, url: str) -> list[Dead]:
     """What waits in the dead-letter queue now; each is hidden from other readers for a minute."""
-    names = ["ApproximateNumberOfMessages"]
-    waiting = int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"][names[0]])
+    count = _count(sqs, url)
     found: list[Dead] = []
     # No more than wait now: an event that fails again at once would be taken for another.
-    while len(found) < waiting:
+    while len(found) < count:
         answer = sqs.receive_message(
             QueueUrl=url,
-            MaxNumberOfMessages=min(BATCH, waiting - len(found)),
+            MaxNumberOfMessages=min(BATCH, count - len(found)),
             MessageAttributeNames=["ErrorMessage"],
             VisibilityTimeout=60,
             WaitTimeSeconds=1,
@@ -82,3 +87,8 @@ def queue_urls(sqs: Any, stem: str) -> tuple[str, str]:
     names = (f"{stem}-triggers-dead", f"{stem}-triggers")
     dead, queue = (str(sqs.get_queue_url(QueueName=name)["QueueUrl"]) for name in names)
     return dead, queue
+
+
+def _count(sqs: Any, url: str) -> int:
+    name = "ApproximateNumberOfMessages"
+    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])

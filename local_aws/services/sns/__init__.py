@@ -31,7 +31,7 @@ class Backend(SNSBackend):
 
     def subscribe(self, topic_arn: str, endpoint: str, protocol: str) -> Subscription:
         if protocol not in (*DELIVERED, *UNCONFIRMED):
-            raise aws_errors.unsupported("sns", "Subscribe", f"the protocol {protocol}")
+            raise aws_errors.unsupported("sns", "Subscribe", f"the protocol {protocol!r}")
         subscription = super().subscribe(topic_arn, endpoint, protocol)
         subscription.attributes["PendingConfirmation"] = protocol in UNCONFIRMED
         return subscription

@@ -154,7 +154,7 @@ def test_what_is_not_delivered_to_is_refused_by_name(sns: Any, topic: str, proto
     with pytest.raises(ClientError) as error:
         sns.subscribe(TopicArn=topic, Protocol=protocol, Endpoint="+15555550100")
     assert error.value.response["Error"]["Code"] == "UnsupportedOperation"
-    assert f"the protocol {protocol}" in error.value.response["Error"]["Message"]
+    assert f"the protocol '{protocol}'" in error.value.response["Error"]["Message"]
 
 
 def test_topics_and_what_they_owe_survive_a_kill(new_local_aws: Callable[[], Any]) -> None:

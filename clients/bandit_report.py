@@ -195,7 +195,7 @@ def _reward(axes: Axes, steps: Sequence[Record]) -> None:
     line("chance", GREY, label="chance", linewidth=1)
     line("reward", BLUE, label="bandit", linewidth=1.6)
     axes.set(xlabel="step", ylabel="mean reward", ylim=(0, None))
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
 
 
 def _regret(axes: Axes, steps: Sequence[Record]) -> None:
@@ -207,7 +207,7 @@ def _regret(axes: Axes, steps: Sequence[Record]) -> None:
             axes.plot(np.cumsum(oracle - np.array(values)), color=colour, linewidth=1, label=label)
     axes.set(xlabel="step", ylabel="regret")
     axes.set_ylim(0, max(1.0, 1.6 * float(regret(steps).max())))
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
 
 
 def _shares(axes: Axes, steps: Sequence[Record], size: int) -> None:
@@ -218,7 +218,7 @@ def _shares(axes: Axes, steps: Sequence[Record], size: int) -> None:
             axes.bar(np.arange(1, len(values) + 1), values, bottom=below, color=colour, label=name, width=0.9)
             below += values
     axes.set(xlabel="batch", ylabel="share", ylim=(0, 1))
-    axes.legend(loc="lower right", ncols=2, frameon=True, framealpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _propensities(axes: Axes, steps: Sequence[Record], size: int) -> None:
@@ -232,7 +232,7 @@ def _propensities(axes: Axes, steps: Sequence[Record], size: int) -> None:
         where, [float(batch.min()) for batch in batches], color=GREY, marker="o", markersize=3, label="least"
     )
     axes.set(xlabel="batch", ylabel="probability", yscale="log")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
 
 
 def _estimates(axes: Axes, found: Sequence[Record]) -> None:

@@ -13,6 +13,7 @@ from mlops.bandit import form, tasks
 from mlops.bandit.workflows import EVALUATION, HOSTING, JOINING, TRAINING
 from mlops.operators import DeployEndpointOperator, ProcessingOperator, TrainingOperator
 from mlops.operators.athena import QueryOperator
+from mlops.schedules import schedule
 
 settings = load()
 
@@ -48,7 +49,7 @@ def within(seconds: int) -> timedelta:
 
 with DAG(
     dag_id="bandit_learning",
-    schedule=settings.schedules.get("bandit_learning"),
+    schedule=schedule(settings, "bandit_learning"),
     catchup=False,
     max_active_runs=4,  # experiments; of one experiment, the store lets one run at a time
     dagrun_timeout=timedelta(hours=24),

@@ -11,6 +11,7 @@ from mlops.links import ReturnedLink
 from mlops.monitoring import tasks
 from mlops.monitoring.form import params
 from mlops.monitoring.operator import AnalysisOperator
+from mlops.schedules import schedule
 
 settings = load()
 
@@ -42,7 +43,7 @@ has been told.
 
 with DAG(
     dag_id="monitoring",
-    schedule=settings.schedules.get("monitoring"),
+    schedule=schedule(settings, "monitoring"),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

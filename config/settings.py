@@ -22,6 +22,7 @@ from urllib.parse import quote
 from pydantic import Field, ValidationError, model_validator
 
 from config.bandit import Bandit
+from config.monitoring import Monitoring
 from config.section import Seconds, Section, Share
 
 FOLDER = Path(__file__).resolve().parent
@@ -64,6 +65,11 @@ class Compute(Section):
     training_instances: int = Field(1, ge=1)
     endpoint_instance: str = "ml.m5.large"
     endpoint_instances: int = Field(2, ge=1)
+    endpoint_serverless_mb: Literal[0, 1024, 2048, 3072, 4096, 5120, 6144] = Field(
+        0,
+        description="memory of a serverless endpoint, which costs nothing while nobody asks it, and has "
+        "neither canary nor capture; 0: instances",
+    )
     volume_gb: int = Field(20, ge=1)
     glue_worker: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
     glue_workers: int = Field(2, ge=2)
@@ -162,42 +168,6 @@ class XGBoost(Section):
     seed: int = Field(0, ge=0, lt=2**31, title="Seed of the training")
 
 
-class Monitoring(Section):
-    """What watches a deployed model, what it compares with, and when it calls for a retraining."""
-
-    mode: Literal["own", "managed", "off"] = Field(
-        "own",
-        title="Monitoring",
-        description="own: the DAG monitoring analyses each window in processing jobs. managed: the schedules "
-        "of SageMaker Model Monitor do, where the account has it. off: no baselines, nothing watches.",
-    )
-    window_hours: int = Field(
-        1, ge=1, le=6, description="a job has ten inputs: six hours' captures, code, model and baseline"
-    )
-    label_delay_hours: int = Field(
-        24, ge=0, description="model quality and bias look at windows that ended so long before the others'"
-    )
-    constraint_tolerance: float = Field(
-        3.5, ge=0, description="standard errors by which a model metric may be worse than at the baseline"
-    )
-    window_alarm_rate: float = Field(
-        0.01, gt=0, lt=1, description="share of windows without drift in which data quality may alarm"
-    )
-    expected_window_rows: int = Field(
-        200, ge=1, description="windows of fewer requests make false alarms more frequent"
-    )
-    facet: str = Field("Account Length", description="feature whose groups the bias metrics compare")
-    facet_threshold: float = Field(100, description="above it is one group, the rest the other")
-    explained_rows: int = Field(1000, ge=10, le=1000, description="rows of a window that are explained")
-    shap_samples: int = Field(200, ge=50, description="coalitions for each row that Clarify explains")
-    seed: int = 7
-    history: int = Field(48, ge=0, description="earlier executions that a report shows")
-    alarm_period: Literal[10, 30, 60] = Field(60, description="seconds; below 60 on high-resolution metrics")
-    cooldown: Seconds = Field(
-        21_600, description="a retraining that an alarm asks for waits so long after the last training began"
-    )
-
-
 class Infrastructure(Section):
     """What `infrastructure/` is deployed with; the templates' own defaults are the same."""
 
@@ -238,6 +208,12 @@ class Settings(Section):
     monitoring: Monitoring = Monitoring()
     bandit: Bandit = Bandit()
     infrastructure: Infrastructure = Infrastructure()
+
+    @model_validator(mode="after")
+    def _captures_what_it_watches(self) -> Settings:
+        if self.compute.endpoint_serverless_mb and self.monitoring.mode != "off":
+            raise ValueError("monitoring.mode must be off: a serverless endpoint captures no requests")
+        return self
 
     @property
     def bucket(self) -> str:

@@ -23,7 +23,9 @@ ACCEPTED = {  # (template, logical name, action or rule): why
     ("roles", "AirflowModels", "sagemaker:ListEndpoints"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListProcessingJobs"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListTrainingJobs"): NO_RESOURCE,
-    ("roles", "AirflowModels", "sagemaker:ListTags"): NO_RESOURCE,
+    ("roles", "AirflowModels", "sagemaker:ListEndpointConfigs"): NO_RESOURCE,
+    ("roles", "AirflowModels", "sagemaker:ListModels"): NO_RESOURCE,
+    ("roles", "AirflowModels", "cloudwatch:GetMetricStatistics"): NO_RESOURCE,
     ("roles", "AirflowService", "logs:DescribeLogGroups"): NO_RESOURCE,
     ("storage", "Key", "GenericResourceWildcardPolicyRule"): "a key's policy hands its use over to IAM",
 }

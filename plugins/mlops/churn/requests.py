@@ -250,17 +250,21 @@ def model(settings: Settings, name: str, package_arn: str) -> dict[str, Any]:
 def endpoint_config(settings: Settings, name: str) -> dict[str, Any]:
     """Endpoint configuration of a model of the same name, with data capture."""
     policy = settings.deployment
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InitialVariantWeight": 1.0}
+    if settings.compute.endpoint_serverless_mb:  # sleeps when nobody asks; AWS captures nothing of it
+        serverless = {"MemorySizeInMB": settings.compute.endpoint_serverless_mb, "MaxConcurrency": 5}
+        return {
+            "EndpointConfigName": name,
+            "ProductionVariants": [{**variant, "ServerlessConfig": serverless}],
+            "Tags": tags(settings),
+        }
+    instances = {
+        "InstanceType": settings.compute.endpoint_instance,
+        "InitialInstanceCount": settings.compute.endpoint_instances,
+    }
     return {
         "EndpointConfigName": name,
-        "ProductionVariants": [
-            {
-                "VariantName": "AllTraffic",
-                "ModelName": name,
-                "InstanceType": settings.compute.endpoint_instance,
-                "InitialInstanceCount": settings.compute.endpoint_instances,
-                "InitialVariantWeight": 1.0,
-            }
-        ],
+        "ProductionVariants": [{**variant, **instances}],
         "DataCaptureConfig": {
             "EnableCapture": policy.capture_percent > 0,
             "InitialSamplingPercentage": policy.capture_percent,
@@ -273,7 +277,10 @@ def endpoint_config(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def deployment(settings: Settings) -> dict[str, Any]:
-    """How an update proceeds: blue/green, a canary first, back at once when an alarm rings."""
+    """How an update proceeds: blue/green, a canary first, back at once when an alarm rings. A serverless
+    endpoint takes no such policy: AWS moves all of its traffic at once."""
+    if settings.compute.endpoint_serverless_mb:
+        return {}
     policy = settings.deployment
     return {
         "BlueGreenUpdatePolicy": {

@@ -29,8 +29,9 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
 
     :param endpoint: the endpoint's name (templated)
     :param model: request of CreateModel; its name stands for its content (templated)
-    :param endpoint_config: request of CreateEndpointConfig; its name stands for its content (templated)
-    :param deployment: DeploymentConfig of an update
+    :param endpoint_config: request of CreateEndpointConfig; its name stands for its content; its tags are
+        the endpoint's, too (templated)
+    :param deployment: DeploymentConfig of an update; empty for a serverless endpoint, which takes none
     :param poll_interval: seconds between two looks
     :param deferrable: wait in the triggerer instead of in the worker
     """
@@ -104,14 +105,15 @@ class DeployEndpointOperator(AwsBaseOperator[SageMakerHook]):
                     "model": self.model["ModelName"],
                 }
             if step == "create":
-                client.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self._wanted)
-                requested = True
-            elif step == "update":
-                client.update_endpoint(
+                client.create_endpoint(
                     EndpointName=self.endpoint,
                     EndpointConfigName=self._wanted,
-                    DeploymentConfig=self.deployment,
+                    Tags=self.endpoint_config.get("Tags", []),
                 )
+                requested = True
+            elif step == "update":
+                policy = {"DeploymentConfig": self.deployment} if self.deployment else {}
+                client.update_endpoint(EndpointName=self.endpoint, EndpointConfigName=self._wanted, **policy)
                 requested = True
             elif step == "delete":
                 client.delete_endpoint(EndpointName=self.endpoint)

@@ -32,7 +32,7 @@ class FakeEndpoints:
             raise fakes.error("ValidationException", f'Could not find endpoint "{EndpointName}".')
         return self.endpoint
 
-    def create_endpoint(self, EndpointName: str, EndpointConfigName: str) -> None:
+    def create_endpoint(self, EndpointName: str, EndpointConfigName: str, Tags: Any) -> None:
         self.calls.append("create")
         self.endpoint = {
             "EndpointName": EndpointName,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import timedelta
 
 from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import sagemaker_backends
@@ -81,7 +82,8 @@ def _fire(service: Service, record: Record) -> bool:
         if not record["_fire_now"]:
             return False
         record["_fire_now"] = False
-        scheduled = now.replace(microsecond=0)
+        # Captures are stamped with the second they fall in: this one's belong to the window.
+        scheduled = now.replace(microsecond=0) + timedelta(seconds=1)
     else:
         hour = calendar.newest(hours, calendar.current(now, seconds))
         if hour <= record["_hour"]:

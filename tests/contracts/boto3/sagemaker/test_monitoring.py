@@ -277,7 +277,7 @@ def test_model_quality_merges_the_labels_and_then_judges(
 
 
 def test_an_hour_without_records_is_failed_without_a_job_and_the_next_one_runs(
-    sm, s3, bucket, endpoint, monitor
+    sm, s3, bucket, endpoint, asked, monitor
 ):
     schedule = monitor(
         "DataQuality", endpoint,
@@ -294,7 +294,24 @@ def test_an_hour_without_records_is_failed_without_a_job_and_the_next_one_runs(
     )
     newest, oldest = executed(sm, schedule, at_least=2)
     assert oldest == execution
-    assert newest["MonitoringExecutionStatus"] == "Completed"
+    assert newest["MonitoringExecutionStatus"] == "Completed", newest
+    pages = sm.get_paginator("list_monitoring_executions").paginate(
+        MonitoringScheduleName=schedule, SortBy="ScheduledTime", SortOrder="Ascending",
+        PaginationConfig={"PageSize": 1},
+    )  # fmt: skip
+    assert [page["MonitoringExecutionSummaries"] for page in pages] == [[oldest], [newest]]
+    failed = sm.list_monitoring_executions(MonitoringScheduleName=schedule, StatusEquals="Failed")
+    assert failed["MonitoringExecutionSummaries"] == [oldest]
+    described = sm.describe_monitoring_schedule(MonitoringScheduleName=schedule)
+    assert described["LastMonitoringExecutionSummary"] == newest
+    for filters, names in (
+        ({"EndpointName": endpoint, "MonitoringTypeEquals": "DataQuality"}, [schedule]),
+        ({"EndpointName": endpoint, "MonitoringTypeEquals": "ModelBias"}, []),
+        ({"MonitoringJobDefinitionName": schedule, "StatusEquals": "Scheduled"}, [schedule]),
+        ({"EndpointName": "another"}, []),
+    ):
+        found = sm.list_monitoring_schedules(**filters)["MonitoringScheduleSummaries"]
+        assert [each["MonitoringScheduleName"] for each in found] == names
 
 
 def test_model_quality_without_labels_is_failed_without_a_job(sm, bucket, endpoint, asked, monitor):

@@ -171,6 +171,47 @@ def test_how_an_execution_ends(clock, hourly, executions, script, status, reason
     assert len(executions()) == 2, "the next hour runs"
 
 
+METRICS = """
+import json, os
+base = os.environ["SAGEMAKER_BASE_DIR"]
+os.makedirs(base + "/output/metrics/cloudwatch")
+lines = [
+    json.dumps({"MetricName": "f1", "Timestamp": "2026-11-20T10:00:00Z", "Value": 0.5,
+                "Dimensions": [{"Name": "Endpoint", "Value": "churn"}]}),
+    "no metric",
+    json.dumps({"MetricName": "f2", "Timestamp": "2026-11-20T10:00:00Z", "Dimensions": [],
+                "StatisticValues": {"SampleCount": 2, "Sum": 3, "Minimum": 1, "Maximum": 2}}),
+]
+with open(base + "/output/metrics/cloudwatch/cloudwatch_metrics.jsonl", "w") as file:
+    file.write("\\n".join(lines))
+"""
+
+
+def test_metrics_of_the_users_own_container_reach_cloudwatch(
+    clock, hourly, executions, service, monkeypatch, caplog
+):
+    sent = []
+
+    class CloudWatch:
+        def put_metric_data(self, namespace, data):
+            sent.append((namespace, data))
+
+    account, region = service.backend.account_id, service.backend.region_name
+    monkeypatch.setattr("moto.cloudwatch.models.cloudwatch_backends", {account: {region: CloudWatch()}})
+    hourly(METRICS)
+    clock.set("11:00:00")
+    assert executions()[0]["MonitoringExecutionStatus"] == "Completed"
+    [(namespace, data)] = sent
+    assert namespace == "aws/sagemaker/Endpoints/data-metrics"
+    assert [(datum["MetricName"], datum.get("Value"), datum.get("StatisticValues")) for datum in data] == [
+        ("f1", 0.5, None),
+        ("f2", None, {"SampleCount": 2.0, "Sum": 3.0, "Minimum": 1.0, "Maximum": 2.0}),
+    ]
+    assert data[0]["Timestamp"] == datetime(2026, 11, 20, 10, tzinfo=UTC)
+    assert data[0]["Dimensions"] == [{"Name": "Endpoint", "Value": "churn"}]
+    assert "line 2 of cloudwatch_metrics.jsonl is no metric" in caplog.text
+
+
 def test_stop_start_and_delete(clock, hourly, executions, api, service):
     hourly()
     api("StopMonitoringSchedule", MonitoringScheduleName="watch")
@@ -200,6 +241,22 @@ def test_a_schedule_waits_for_its_baseline(clock, hourly, executions, api, servi
     described = api("DescribeMonitoringSchedule", MonitoringScheduleName="watch")
     assert described["MonitoringScheduleStatus"] == "Failed"
     assert described["FailureReason"].startswith("The baselining job failed")
+
+
+def test_now_takes_in_the_second_it_is_asked_in(clock, endpoint, api, role, service):
+    clock.set("10:30:07.250")
+    config = {
+        "ScheduleConfig": {
+            "ScheduleExpression": "NOW", "DataAnalysisStartTime": "-PT1H", "DataAnalysisEndTime": "-PT0H",
+        },
+        "MonitoringJobDefinition": inline(role),
+    }  # fmt: skip
+    api("CreateMonitoringSchedule", MonitoringScheduleName="watch", MonitoringScheduleConfig=config)
+    timer.look(service)
+    [job] = service.records("processing-job").values()
+    assert job["Environment"]["start_time"] == "2026-11-20T09:30:08Z"
+    assert job["Environment"]["end_time"] == "2026-11-20T10:30:08Z"
+    assert not timer._due(service, service.records("monitoring-schedule")["watch"]), "it runs once"
 
 
 def test_an_execution_keeps_the_definition_it_was_fired_with(clock, hourly, executions, api, service, role):

@@ -42,8 +42,12 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def update(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    """A change takes effect with the next hour; one that has come and was not fired for yet is not lost."""
     record = get(service, request["MonitoringScheduleName"])
+    hour = record["_hour"] if due_hour(service, record) else None
     _configure(service, record, request["MonitoringScheduleConfig"])
+    if hour is not None:
+        record["_hour"] = hour
     changed.set()
     return {"MonitoringScheduleArn": record["MonitoringScheduleArn"]}
 
@@ -130,6 +134,15 @@ def plan(record: Record) -> tuple[frozenset[int], str | None, str | None]:
         config.get("DataAnalysisStartTime"),
         config.get("DataAnalysisEndTime"),
     )
+
+
+def due_hour(service: Service, record: Record) -> int | None:
+    """The hour that the schedule is to be fired for now, if any: the newest one, never an earlier one."""
+    hours = plan(record)[0]
+    if not hours or record["MonitoringScheduleStatus"] != "Scheduled":
+        return None
+    hour = calendar.newest(hours, calendar.current(service.now(), service.context.pace.monitoring_hour))
+    return hour if hour > record["_hour"] else None
 
 
 def _configure(service: Service, record: Record, config: dict[str, Any]) -> None:

@@ -85,8 +85,8 @@ def _fire(service: Service, record: Record) -> bool:
         # Captures are stamped with the second they fall in: this one's belong to the window.
         scheduled = now.replace(microsecond=0) + timedelta(seconds=1)
     else:
-        hour = calendar.newest(hours, calendar.current(now, seconds))
-        if hour <= record["_hour"]:
+        hour = schedules.due_hour(service, record)
+        if hour is None:
             return False
         record["_hour"] = hour
         scheduled = calendar.moment_of(hour, seconds)

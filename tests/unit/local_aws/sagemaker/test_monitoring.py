@@ -243,6 +243,22 @@ def test_a_schedule_waits_for_its_baseline(clock, hourly, executions, api, servi
     assert described["FailureReason"].startswith("The baselining job failed")
 
 
+def test_an_update_neither_loses_an_hour_that_has_just_come_nor_fires_one_again(
+    clock, hourly, executions, api, role
+):
+    hourly()
+    config = {
+        "ScheduleConfig": {"ScheduleExpression": "cron(0 * ? * * *)"},
+        "MonitoringJobDefinition": inline(role, VIOLATED),
+    }
+    clock.set("11:00:00")
+    api("UpdateMonitoringSchedule", MonitoringScheduleName="watch", MonitoringScheduleConfig=config)
+    assert [each["MonitoringExecutionStatus"] for each in executions()] == ["CompletedWithViolations"]
+    clock.set("11:30:00")
+    api("UpdateMonitoringSchedule", MonitoringScheduleName="watch", MonitoringScheduleConfig=config)
+    assert len(executions()) == 1
+
+
 def test_now_takes_in_the_second_it_is_asked_in(clock, endpoint, api, role, service):
     clock.set("10:30:07.250")
     config = {

@@ -17,10 +17,11 @@ from workbench import packaging, redrive
 from workbench.settings import ROOT
 from workbench.supervision import Supervisord
 
+pytestmark = pytest.mark.timeout(900)  # a fixture of the first test starts the stack and waits for a run
 STEM = load("local").stem
 FUNCTION = f"{STEM}-trigger-dag"
 INCOMING = load("local").incoming_prefix
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 class Triggers:

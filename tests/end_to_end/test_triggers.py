@@ -79,7 +79,8 @@ def overheard(pipeline: Pipeline) -> Iterator[Any]:
     sqs, events = pipeline.aws("sqs"), pipeline.aws("events")
     url = sqs.create_queue(QueueName="overheard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="overheard", EventPattern=json.dumps({"source": ["aws.s3"]}))
+    pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": INCOMING}]}}}
+    events.put_rule(Name="overheard", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="overheard", Targets=[{"Id": "queue", "Arn": arn}])
 
     def heard() -> str:

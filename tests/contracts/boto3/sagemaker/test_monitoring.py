@@ -556,6 +556,18 @@ def test_refusals(sm, endpoint, monitor, name, cases, bucket):
         create(MonitoringType="ModelBias")
     with pytest.raises(sm.exceptions.ResourceNotFound):
         sm.describe_monitoring_schedule(MonitoringScheduleName=name)
+    definition = sm.describe_data_quality_job_definition(JobDefinitionName=name)
+    members = sm.meta.service_model.operation_model("CreateDataQualityJobDefinition").input_shape.members
+    request = {key: value for key, value in definition.items() if key in members}
+    batch = {
+        "DataCapturedDestinationS3Uri": f"s3://{bucket}/batch", "LocalPath": "/opt/ml/processing/input",
+        "DatasetFormat": {"Csv": {"Header": False}},
+    }  # fmt: skip
+    request |= {"JobDefinitionName": f"{name}-b", "DataQualityJobInput": {"BatchTransformInput": batch}}
+    with pytest.raises(ClientError, match="BatchTransformInput is not supported by local AWS"):
+        sm.create_data_quality_job_definition(**request)
+    with pytest.raises(ClientError, match="UnsupportedOperation"):
+        sm.list_monitoring_alerts(MonitoringScheduleName=name)
     sm.delete_data_quality_job_definition(JobDefinitionName=name)
     with pytest.raises(ClientError, match=r'Could not find endpoint ".*endpoint/no-such"'):
         monitor("DataQuality", "no-such")

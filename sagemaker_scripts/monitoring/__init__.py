@@ -7,7 +7,11 @@ processing job on any maintained image (``python3 <code>/monitoring analyzer``),
 
 Arrows point one way::
 
-    __main__ -> analyzer, merge, clarify              the container contracts (environment, paths, exit
-    message) analyzer -> data_quality, model_quality -> tables -> capture -> sources data_quality -> checks,
-    drift -> profile -> sketch report_page -> charts                             the page a person reads
+    __main__ -> jobs                          the command: environment, paths, exit message
+    jobs -> analyzer, merge, clarify, baseline          one container contract each
+    analyzer -> data_quality, model_quality -> tables -> capture -> sources
+    clarify -> bias, attribution, predictor
+    baseline -> all four kinds in one job
+    data_quality -> checks, drift -> profile -> sketch
+    report_page -> charts                     the page a person reads
 """

@@ -9,7 +9,8 @@ Settings of ours, all optional:
 * model quality: ``constraint_tolerance`` (standard errors; 0 is managed behaviour), ``expected_window_rows``;
 * data quality: ``window_alarm_rate`` (see ``drift``), ``mangled_rows`` (``name`` or ``count``);
 * both: ``model_version`` (a baseline of another version fails), ``seed``;
-* the report page: ``metric_history`` and ``merge_report`` (paths of JSON files).
+* the report page: ``metric_history`` and ``merge_report`` (paths of JSON files);
+* every job: ``cloudwatch_namespace`` (the job sends its metrics there itself, see ``publish``).
 """
 
 from __future__ import annotations

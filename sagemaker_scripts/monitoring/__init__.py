@@ -7,11 +7,11 @@ processing job on any maintained image (``python3 <code>/monitoring analyzer``),
 
 Arrows point one way::
 
-    __main__ -> jobs                          the command: environment, paths, exit message
+    __main__ -> jobs                                    the command: environment, paths, exit message
     jobs -> analyzer, merge, clarify, baseline          one container contract each
     analyzer -> data_quality, model_quality -> tables -> capture -> sources
     clarify -> bias, attribution, predictor
     baseline -> all four kinds in one job
     data_quality -> checks, drift -> profile -> sketch
-    report_page -> charts                     the page a person reads
+    report_page -> charts                               the page a person reads
 """

@@ -191,6 +191,14 @@ def test_smoke_sample_is_what_the_model_answers(job, inputs):
     np.testing.assert_array_equal(again, values[:, 0])
 
 
+def test_smoke_sample_is_written_as_callers_write(job):
+    """The endpoint captures it, and the data-quality monitor would take 5.0 for another type than 5."""
+    for line in (job() / "smoke_sample.csv").read_text().splitlines():
+        calls, no, yes = line.split(",")[2:]
+        assert calls.isdigit(), line
+        assert {no, yes} == {"0", "1"}, line
+
+
 def test_scores_of_every_row(job, inputs):
     table = pd.read_parquet(job(*champion(inputs)) / "scores.parquet")
     assert table.columns.tolist() == ["row_number", "customer_key", "churn", "challenger", "champion"]

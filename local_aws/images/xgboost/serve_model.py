@@ -26,6 +26,7 @@ from local_aws.images.xgboost.payload import (
     media_type,
     parse,
 )
+from local_aws.images.xgboost.predictor import predict
 
 CSV_ANSWER = "text/csv; charset=utf-8"  # the content type AWS's image answers with, and captures hold
 
@@ -74,8 +75,8 @@ class Model:
     def predict(self, features: Array) -> Array:
         """Shape (rows, features) -> (rows,), or (rows, classes) for multi:softprob."""
         if len(self.boosters) == 1:
-            return self.boosters[0].inplace_predict(features, validate_features=False)
-        each = np.stack([b.inplace_predict(features, validate_features=False) for b in self.boosters])
+            return predict(self.boosters[0], features)
+        each = np.stack([predict(booster, features) for booster in self.boosters])
         if self.objective in VOTING:
             return np.apply_along_axis(lambda votes: np.bincount(votes.astype(int)).argmax(), 0, each).astype(
                 np.float32

@@ -172,7 +172,7 @@ class Infrastructure(Section):
     """What `infrastructure/` is deployed with; the templates' own defaults are the same."""
 
     use_kms: bool = Field(True, description="a key of the environment's own, else those that AWS manages")
-    use_nat: bool = Field(False, description="a way to the internet for Airflow, at the price of a NAT")
+    use_nat: bool = Field(False, description="one way to the internet instead of an endpoint a service")
     airflow_class: Literal["mw1.micro", "mw1.small", "mw1.medium", "mw1.large"] = "mw1.small"
     airflow_workers: int = Field(3, ge=1, le=25)
     airflow_public: bool = Field(True, description="the UI's address is public, its login is IAM either way")

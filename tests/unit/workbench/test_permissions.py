@@ -14,7 +14,7 @@ BUCKET = "arn:aws:s3:::mlops-local-us-east-1-123456789012"
 def test_both_differences_are_found() -> None:
     statements = [
         Statement("worker", "Runs", ("s3:GetObject",), (f"{BUCKET}/runs/*",)),
-        Statement("worker", "Train", ("sagemaker:CreateTrainingJob", "sagemaker:StopTrainingJob"), ("*",)),
+        Statement("worker", "Train", ("sagemaker:CreateTrainingJob", "sagemaker:CreateModel"), ("*",)),
         Statement("job", "Logs", ("logs:PutLogEvents",), ("*",)),
     ]
     uses = [
@@ -25,7 +25,7 @@ def test_both_differences_are_found() -> None:
     ]
     assert compare(statements, uses) == (
         ["job: sagemaker:CreateTrainingJob", f"worker: s3:GetObject on {BUCKET}/raw/x"],
-        ["worker: sagemaker:StopTrainingJob (Train)"],
+        ["worker: sagemaker:CreateModel (Train)"],
     )
 
 
@@ -45,6 +45,7 @@ def test_recorded_calls_are_read_as_actions(tmp_path: Path) -> None:
         Use("airflow", "s3:PutObject", "arn:aws:s3:::bucket/runs/x"),
         Use("airflow", "sagemaker:CreateTrainingJob"),
         Use("airflow", "iam:PassRole"),
+        Use("airflow", "sagemaker:AddTags"),
         Use("trigger", "airflow:InvokeRestApi"),
     ]
 

@@ -180,7 +180,9 @@ def _execution(sagemaker: Any, name: str, hour: datetime) -> Mapping[str, Any] |
         MonitoringScheduleName=name, SortBy="ScheduledTime", SortOrder="Descending"
     )
     listed = (one for page in pages for one in page["MonitoringExecutionSummaries"])
-    return next((one for one in listed if one["ScheduledTime"].replace(second=0) == hour), None)
+    return next(
+        (one for one in listed if one["ScheduledTime"].replace(second=0, microsecond=0) == hour), None
+    )
 
 
 def _outcome(sagemaker: Any, monitor: str, execution: Mapping[str, Any]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Policies of queues and topics as CloudFormation resources: stored, as IAM's are."""
+"""Policies of queues and topics (stored, as IAM's are) and subscriptions, as CloudFormation resources."""
 
 from __future__ import annotations
 
@@ -52,6 +52,54 @@ class TopicPolicy(NamedResource, CloudFormationModel):
         for arn in name.split(","):
             if topic := sns_backends[account][region].topics.get(arn):
                 topic.policy = json.dumps(topic._create_default_topic_policy(region, account, topic.name))
+
+
+class Subscription(NamedResource, CloudFormationModel):
+    """Known by its ARN, which subscribing to the same endpoint again gives again."""
+
+    TYPE = "AWS::SNS::Subscription"
+
+    @staticmethod
+    def subscribe(properties: Properties, account: str, region: str) -> str:
+        sns = sns_backends[account][region]
+        found = sns.subscribe(properties["TopicArn"], properties["Endpoint"], properties["Protocol"])
+        # The scope first: it decides how a policy is read.
+        for name in ("FilterPolicyScope", "FilterPolicy", "RawMessageDelivery", "RedrivePolicy"):
+            if name in properties:
+                value = properties[name]
+                text = json.dumps(value) if isinstance(value, dict) else str(value)
+                sns.set_subscription_attributes(found.arn, name, text)
+        return str(found.arn)
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,  # noqa: ARG003  # moto passes it by name
+        cloudformation_json: Properties,
+        account_id: str,
+        region_name: str,
+        **_: Any,
+    ) -> NamedResource:
+        arn = cls.subscribe(cloudformation_json["Properties"], account_id, region_name)
+        return cls(arn, account_id, region_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: NamedResource,
+        new_resource_name: str,
+        cloudformation_json: Properties,
+        account_id: str,
+        region_name: str,
+    ) -> NamedResource:
+        cls.remove(original_resource.name, account_id, region_name)
+        return cls.create_from_cloudformation_json(
+            new_resource_name, cloudformation_json, account_id, region_name
+        )
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        sns_backends[account][region].unsubscribe(name)
 
 
 def _queues(urls: str, account: str, region: str) -> Iterable[Any]:

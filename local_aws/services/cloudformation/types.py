@@ -12,6 +12,7 @@ from moto.glue.models import GlueBackend, glue_backends
 
 from local_aws.services import sagemaker
 from local_aws.services.cloudformation.resource import NamedResource, Properties
+from local_aws.services.cloudwatch.data import moto_queries
 
 
 class GlueDatabase(NamedResource, CloudFormationModel):
@@ -61,20 +62,16 @@ class CloudWatchAlarm(NamedResource, CloudFormationModel):
 
     @staticmethod
     def put(name: str, properties: Properties, account: str, region: str) -> None:
-        if "Metrics" in properties:
-            raise ValidationError(
-                message=f"AWS::CloudWatch::Alarm {name}: local AWS does not support `Metrics` (metric math); "
-                "name one metric by Namespace and MetricName"
-            )
         cloudwatch: CloudWatchBackend = cloudwatch_backends[account][region]
         cloudwatch.put_metric_alarm(
             name=name,
-            namespace=properties["Namespace"],
-            metric_name=properties["MetricName"],
+            namespace=properties.get("Namespace"),
+            metric_name=properties.get("MetricName"),
+            metric_data_queries=moto_queries(properties.get("Metrics", [])),
             comparison_operator=properties["ComparisonOperator"],
             evaluation_periods=int(properties["EvaluationPeriods"]),
             datapoints_to_alarm=_integer(properties.get("DatapointsToAlarm")),
-            period=int(properties["Period"]),
+            period=_integer(properties.get("Period")),
             threshold=float(properties["Threshold"]),
             statistic=properties.get("Statistic"),
             extended_statistic=properties.get("ExtendedStatistic"),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch.exceptions import ValidationError
+from moto.cloudwatch.models import Dimension, MetricDataQuery, MetricStat
+from moto.cloudwatch.models import Metric as MotoMetric
 
 from local_aws.services.cloudwatch import expressions
 from local_aws.services.cloudwatch.expressions import InvalidExpression, Series
@@ -105,6 +107,31 @@ def alarm_queries(alarm: Any) -> list[dict[str, Any]]:
                 "Unit": stat.unit,
             }
         found.append(one)
+    return found
+
+
+def moto_queries(metrics: Iterable[Mapping[str, Any]]) -> list[MetricDataQuery]:
+    """The API's Metrics of an alarm, or a template's, as moto's alarm keeps them."""
+    found = []
+    for metric in metrics:
+        stat = metric.get("MetricStat")
+        if stat is not None:
+            named = stat["Metric"]
+            dimensions = [Dimension(d["Name"], d["Value"]) for d in named.get("Dimensions") or ()]
+            of = MotoMetric(named["MetricName"], named["Namespace"], dimensions)
+            stat = MetricStat(of, stat["Period"], stat["Stat"], stat.get("Unit"))
+        returned = metric.get("ReturnData")
+        returned = returned if returned is None else str(returned).lower() == "true"
+        found.append(
+            MetricDataQuery(
+                metric["Id"],
+                metric.get("Label"),
+                metric.get("Period"),
+                returned,
+                metric.get("Expression"),
+                stat,
+            )
+        )
     return found
 
 

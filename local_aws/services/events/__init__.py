@@ -33,6 +33,10 @@ def install(context: Context) -> None:
     moto_hooks.replace_responses("events", Responses)
     for operation in NOT_SUPPORTED:
         moto_hooks.not_supported("events", operation)
+    # EventBridge Scheduler is moto's, which keeps schedules and never runs one.
+    for operation in ("CreateSchedule", "UpdateSchedule"):
+        moto_hooks.not_supported("scheduler", operation)
+    moto_hooks.refuse_resource_type("AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup")
     moto_hooks.refuse_resource_type(
         "AWS::Events::ApiDestination", "AWS::Events::Archive", "AWS::Events::Connection"
     )

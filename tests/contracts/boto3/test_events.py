@@ -232,6 +232,17 @@ def test_what_is_not_done_is_refused_by_name(events: Any) -> None:
     )
 
 
+def test_schedules_of_the_scheduler_are_refused_as_nothing_would_run_them(local_aws: Any) -> None:
+    code, message = refusal(
+        local_aws.client("scheduler").create_schedule,
+        Name="s",
+        ScheduleExpression="rate(1 hour)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:sqs:us-east-1:123456789012:q", "RoleArn": "arn:aws:iam::123456789012:role/r"},
+    )
+    assert (code, "scheduler.CreateSchedule" in message) == ("UnsupportedOperation", True)
+
+
 def test_a_pattern_can_be_tried(events: Any) -> None:
     event = {
         "id": "1",

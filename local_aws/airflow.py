@@ -38,7 +38,7 @@ class Airflow:
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> tuple[int, Any]:
         """One call below /api/v2: (status, answer). Raises Unreachable."""
-        target = "/api/v2" + path
+        target = "/api/v2" + urllib.parse.quote(path, safe="/%:+~@!$&'()*,;=")
         if query:
             target += "?" + urllib.parse.urlencode(
                 {name: _query_value(value) for name, value in query.items()}, doseq=True

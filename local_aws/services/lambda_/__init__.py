@@ -22,8 +22,9 @@ from local_aws.context import Context
 from local_aws.services.lambda_ import asynchronous, destinations
 from local_aws.services.lambda_.asynchronous import Event, Queue
 from local_aws.services.lambda_.errors import NoSuchFunction, ServiceFailure, TooManyRequests
-from local_aws.services.lambda_.invocations import Invocations, Outcome
+from local_aws.services.lambda_.invocations import Invocations
 from local_aws.services.lambda_.mappings import Poller
+from local_aws.services.lambda_.outcomes import Outcome
 from local_aws.services.lambda_.packages import Packages
 from local_aws.services.lambda_.records import Function, LayerVersion
 from local_aws.state import Database

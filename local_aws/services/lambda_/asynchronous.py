@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Literal
 
 from local_aws.services.lambda_.errors import NoSuchFunction, TooManyRequests
-from local_aws.services.lambda_.invocations import Invocations, OnOutcome, Outcome
+from local_aws.services.lambda_.invocations import Invocations
+from local_aws.services.lambda_.outcomes import OnOutcome, Outcome
 from local_aws.services.lambda_.records import Function
 from local_aws.state import Database
 

@@ -12,7 +12,7 @@ from typing import Any
 from local_aws.context import Context
 from local_aws.services import delivery, events
 from local_aws.services.lambda_.asynchronous import Condition, Event
-from local_aws.services.lambda_.invocations import Outcome
+from local_aws.services.lambda_.outcomes import Outcome
 from local_aws.services.lambda_.records import Function
 
 DEAD_LETTER_ERROR_BYTES = 1024

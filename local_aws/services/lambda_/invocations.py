@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import math
 import shutil
-import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,9 @@ from moto.cloudwatch.models import cloudwatch_backends
 from local_aws.context import Context
 from local_aws.environment import role_environment
 from local_aws.job import Exit, Job
-from local_aws.services.lambda_ import metrics
+from local_aws.services.lambda_ import metrics, outcomes
 from local_aws.services.lambda_.errors import ServiceFailure, TooManyRequests
+from local_aws.services.lambda_.outcomes import Description, OnOutcome, Outcome
 from local_aws.services.lambda_.packages import Packages
 from local_aws.services.lambda_.records import Function
 
@@ -31,54 +29,8 @@ log = logging.getLogger(__name__)
 ACCOUNT_CONCURRENCY = 10  # AWS's own quota for a new account
 # Beside the timeout. AWS gives the import of the handler 10 s, on machines that are not shared.
 INIT_SECONDS = 60
-TAIL_BYTES = 4096
 TAIL_LINES = 500
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "images" / "lambda_" / "bootstrap.py"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an invocation ended.
-
-    function_error: "Unhandled" when the function failed, None when it returned. payload: the response, or the
-    error as JSON. log_tail: the last 4 KB of its log. version: what was executed. lost: nothing is known of
-    it, because its process vanished or local AWS was stopped; function_error is set then.
-    """
-
-    function_error: str | None
-    payload: bytes
-    log_tail: str
-    version: str
-    lost: bool = False
-
-    def error_message(self) -> str:
-        """errorMessage of the payload; the payload itself where it has none."""
-        with contextlib.suppress(ValueError, AttributeError):
-            return str(json.loads(self.payload).get("errorMessage", ""))
-        return self.payload.decode(errors="replace")
-
-
-OnOutcome = Callable[[Outcome], None]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What one invocation is, as it is written to its folder: for the runtime, and for a server that starts
-    after this one was killed. arn: as it was invoked."""
-
-    request_id: str
-    arn: str
-    function_arn: str
-    function_name: str
-    version: str
-    handler: str
-    task_root: str
-    layer_paths: list[str]
-    timeout_seconds: int
-    memory_mb: int
-    log_group: str
-    log_stream: str
-    client_context: Any = None
 
 
 class Invocations:
@@ -154,7 +106,7 @@ class Invocations:
             description = Description(**json.loads((folder / "invocation.json").read_text()))
         except (OSError, ValueError, TypeError):  # killed while the folder was being written: never started
             shutil.rmtree(folder, ignore_errors=True)
-            on_outcome(_lost("", "it had not been started"))
+            on_outcome(outcomes.lost("", "it had not been started"))
             return
         with self._lock:
             self._running[description.function_arn] += 1
@@ -236,14 +188,14 @@ class Invocations:
         self, call: Description, folder: Path, end: Exit, tail: deque[str], on_outcome: OnOutcome
     ) -> None:
         self._release(call.function_arn)
-        written = _read_outcome(folder)
+        written = outcomes.read(folder)
         kind, status = written["kind"], ""
         lost = end.reason in ("lost", "stopped") and not kind
         payload = b""
         if kind in ("response", "error", "init_error"):
             payload = (folder / "payload").read_bytes()
         elif not lost:
-            error_type, message, status = _failure(call, kind, end)
+            error_type, message, status = outcomes.failure(call, kind, end)
             payload = json.dumps(
                 {"errorType": error_type, "errorMessage": f"RequestId: {call.request_id} Error: {message}"}
             ).encode()
@@ -251,16 +203,16 @@ class Invocations:
             line = f"{moment} {call.request_id} {message}" if kind == "timeout" else payload.decode()
             self._log(call, line)
             tail.append(line)
-        report = _report(call, written, status)
+        report = outcomes.report(call, written, status)
         ending = [f"END RequestId: {call.request_id}", report]
         self._log(call, *ending)
         tail.extend(ending)
         self._measure(metrics.invocation(call.function_name, written["duration_ms"], kind != "response"))
         if lost:
-            outcome = _lost(call.version, f"its process ended: {end.reason}")
+            outcome = outcomes.lost(call.version, f"its process ended: {end.reason}")
         else:
             error = None if kind == "response" else "Unhandled"
-            outcome = Outcome(error, payload, _last_bytes(tail), call.version)
+            outcome = Outcome(error, payload, outcomes.last_bytes(tail), call.version)
         on_outcome(outcome)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -278,53 +230,6 @@ class Invocations:
     def _log(self, call: Description, *lines: str) -> None:
         now = time.time_ns() // 1_000_000
         self._context.logs.append(call.log_group, call.log_stream, [(now, line) for line in lines])
-
-
-def _failure(call: Description, kind: str, end: Exit) -> tuple[str, str, str]:
-    """(error type, message, status of the report) of a function that ended without an answer."""
-    if kind == "timeout" or end.reason == "timed_out":
-        message = f"Task timed out after {call.timeout_seconds:.2f} seconds"
-        return "Sandbox.Timedout", message, "timeout"
-    if kind == "memory":
-        how = "signal: killed"
-    elif end.code is not None and end.code < 0:
-        how = f"signal: {signal.strsignal(-end.code) or -end.code}".lower()
-    else:
-        how = f"exit status {end.code}" if end.code else ""
-    error_type = "Runtime.OutOfMemory" if kind == "memory" else "Runtime.ExitError"
-    message = f"Runtime exited with error: {how}" if how else "Runtime exited without providing a reason"
-    return error_type, message, f"error\tError Type: {error_type}"
-
-
-def _report(call: Description, written: dict[str, Any], status: str) -> str:
-    duration, init = written["duration_ms"], written["init_ms"]
-    memory = min(written["max_memory_mb"], call.memory_mb)
-    fields = [
-        f"REPORT RequestId: {call.request_id}",
-        f"Duration: {duration:.2f} ms",
-        f"Billed Duration: {math.ceil(duration + init)} ms",
-        f"Memory Size: {call.memory_mb} MB",
-        f"Max Memory Used: {memory} MB",
-        f"Init Duration: {init:.2f} ms",
-    ]
-    return "\t".join([*fields, *([f"Status: {status}"] if status else [])]) + "\t"
-
-
-def _read_outcome(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "outcome.json").read_text())
-    except (OSError, ValueError):
-        return {"kind": "", "init_ms": 0.0, "duration_ms": 0.0, "max_memory_mb": 0}
-    return found
-
-
-def _last_bytes(lines: deque[str]) -> str:
-    return "".join(f"{line}\n" for line in lines).encode()[-TAIL_BYTES:].decode(errors="ignore")
-
-
-def _lost(version: str, why: str) -> Outcome:
-    message = json.dumps({"errorType": "ServiceException", "errorMessage": f"The invocation was lost: {why}"})
-    return Outcome("Unhandled", message.encode(), "", version, lost=True)
 
 
 def _job_id(function_name: str, name: str) -> str:

@@ -20,7 +20,8 @@ from moto.sqs.models import Message, sqs_backends
 
 from local_aws.context import Context
 from local_aws.services.lambda_.errors import NoSuchFunction, TooManyRequests
-from local_aws.services.lambda_.invocations import Invocations, Outcome
+from local_aws.services.lambda_.invocations import Invocations
+from local_aws.services.lambda_.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 

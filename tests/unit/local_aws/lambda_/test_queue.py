@@ -11,7 +11,7 @@ import pytest
 
 from local_aws.services.lambda_.asynchronous import SCHEMA, Queue
 from local_aws.services.lambda_.errors import NoSuchFunction, TooManyRequests
-from local_aws.services.lambda_.invocations import OnOutcome, Outcome
+from local_aws.services.lambda_.outcomes import OnOutcome, Outcome
 from local_aws.state import Database
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"

@@ -46,6 +46,7 @@ BY_THE_SERVICE = {
     "Queue": "MWAA's Celery",
     "QueueKey": "MWAA's Celery",
     "ReadEvents": "Lambda polls the queue of an event source mapping",
+    "Secrets": "Airflow's secrets backend, for connections that a user adds",
     "UseTheKey": "S3, SQS and DynamoDB decrypt in the caller's name",
 }
 # Allowed for what no test can be expected to reach, or what is not recorded.

@@ -59,7 +59,6 @@ def create(service: Service, request: dict[str, Any]) -> dict[str, Any]:
         )
     record["OutputDataConfig"].setdefault("KmsKeyId", "")  # AWS always says so, and the SDK reads it
     record["TrainingJobArn"] = service.arn("training-job", request["TrainingJobName"])
-    record["ModelArtifacts"] = {}
     jobs.submit(service, TRAINING, record, request.get("Tags"))
     return {"TrainingJobArn": record["TrainingJobArn"]}
 

@@ -47,6 +47,15 @@ def test_parquet_json_lines_and_gzip_are_told_apart_by_their_bytes(
     assert refused.total == 0
 
 
+def test_parquet_is_read_in_the_order_of_its_time(tmp_path: Path, simple: config.Config) -> None:
+    rows = [{**row, "timestamp": NOW - 60 + number // 2} for number, row in enumerate(logged_rows(10))]
+    shuffled = [rows[place] for place in (7, 2, 9, 0, 5, 3, 8, 1, 6, 4)]
+    pq.write_table(pa.Table.from_pylist(shuffled[:4]), tmp_path / "b")
+    pq.write_table(pa.Table.from_pylist(shuffled[4:]), tmp_path / "a")
+    found, _ = usable(tmp_path, simple)
+    assert [row.event_id for row in found] == [row["event_id"] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason", "detail"),
     [
@@ -123,6 +132,9 @@ def test_files_that_cannot_be_read(tmp_path: Path, simple: config.Config) -> Non
     with pytest.raises(NoRows, match="cut cannot be read"):
         usable(tmp_path, simple)
     (tmp_path / "cut").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(NoRows, match="cut cannot be read"):
+        usable(tmp_path, simple)
+    (tmp_path / "cut").write_bytes(b'{"event_id": "\xff"}')
     with pytest.raises(NoRows, match="cut cannot be read"):
         usable(tmp_path, simple)
     (tmp_path / "cut").write_text('{"event_id": "1"}\n{"event_')

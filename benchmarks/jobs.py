@@ -108,11 +108,14 @@ class Jobs:
         return time.monotonic() - started
 
     def training(self, number: int) -> float:
-        request = requests.training(self.local, self.params, self.prefix(number))
         started = time.monotonic()
-        self.sagemaker.create_training_job(TrainingJobName=f"benchmark-{number}", **request)
+        self.start_training(number)
         wait(lambda: self.trained(number), "TrainingJobStatus", "Completed")
         return time.monotonic() - started
+
+    def start_training(self, number: int) -> None:
+        request = requests.training(self.local, self.params, self.prefix(number))
+        self.sagemaker.create_training_job(TrainingJobName=f"benchmark-{number}", **request)
 
     def trained(self, number: int) -> dict[str, Any]:
         return dict(self.sagemaker.describe_training_job(TrainingJobName=f"benchmark-{number}"))

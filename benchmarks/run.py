@@ -22,6 +22,8 @@ BENCHMARKS = {
     "jobs": "worker",
     "endpoint": "jobs",
     "local_aws": "local-aws",
+    "against_moto": "local-aws",
+    "fairness": "worker",
     "bandit_join": "worker",
     "monitoring": "jobs",
 }

@@ -40,7 +40,7 @@ class LocalAws:
         self.options = options
         self.data_dir = data_dir
         self.region = region
-        self.port, self.runtime_port = _free_port(), _free_port()
+        self.port, self.runtime_port = free_port(), free_port()
         self.endpoint_url = f"http://127.0.0.1:{self.port}"
         self.runtime_url = f"http://127.0.0.1:{self.runtime_port}"
         self.env = client_environment(self.port, self.runtime_port, region)
@@ -135,8 +135,8 @@ def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
         server.stop()
 
 
-def _free_port() -> int:
-    """Below the ports that the system gives to outgoing connections, which could take it before we do."""
+def free_port() -> int:
+    """A free port, below those of outgoing connections: such a one might take it before a server does."""
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
             port = random.randrange(20_000, 32_000)  # noqa: S311 - not for secrets

@@ -18,7 +18,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from local_aws.pytest_plugin import ROOT
+from local_aws.pytest_plugin import ROOT, free_port
 from local_aws.state import snapshots
 
 PYTHON = str(ROOT / ".venv/local-aws/bin/python")
@@ -27,12 +27,6 @@ PYTHON = str(ROOT / ".venv/local-aws/bin/python")
 def serve(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:
     command = [PYTHON, "-m", "local_aws", "serve", "--data-dir", str(data_dir), "--port", str(port)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_taken_port_is_named(local_aws: Any, tmp_path: Path) -> None:

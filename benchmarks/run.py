@@ -25,6 +25,9 @@ BENCHMARKS = {
     "against_moto": "local-aws",
     "fairness": "worker",
     "bandit_join": "worker",
+    "bandit_estimates": "jobs",
+    "bandit_loop": "jobs",
+    "bandit_speed": "jobs",
     "monitoring": "jobs",
 }
 

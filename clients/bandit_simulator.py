@@ -16,6 +16,7 @@ import argparse
 import heapq
 import json
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,7 @@ MAJORITY_STEPS = 2000
 JSON = "application/json"
 # An endpoint that is being replaced, or whose worker died, answers again within seconds.
 PATIENT = Config(retries={"mode": "standard", "max_attempts": 12}, read_timeout=30, connect_timeout=5)
+PATIENCE_SECONDS = 120.0
 
 
 class BadDelay(ValueError):
@@ -116,10 +118,22 @@ class Player:
         self._ask({"request_type": "reward", "event_id": event_id, "reward": reward})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        answer = self.runtime.invoke_endpoint(
-            EndpointName=self.endpoint, ContentType=JSON, Accept=JSON, Body=json.dumps(request)
-        )
-        return dict(json.load(answer["Body"]))
+        """The answer. What boto3 does not try again is a container that failed: that is done here.
+
+        An observation that is asked again is a new event: the first one, if it was logged, gets no reward.
+        """
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.1
+        while True:
+            try:
+                answer = self.runtime.invoke_endpoint(
+                    EndpointName=self.endpoint, ContentType=JSON, Accept=JSON, Body=json.dumps(request)
+                )
+                return dict(json.load(answer["Body"]))
+            except ClientError as error:
+                if error.response.get("OriginalStatusCode", 0) < 500 or time.monotonic() > deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(2.0, 2 * pause)
 
 
 def parse_delay(text: str, seed: int) -> Callable[[int], int]:

@@ -150,9 +150,7 @@ with DAG(
             execution_timeout=within(settings.timeouts.deploy),
             doc_md="New containers with the policy, then a switch.",
         )
-        verify = task(trigger_rule="none_failed_min_one_success", doc_md=tasks.verify.__doc__)(tasks.verify)(
-            plan
-        )
+        verify = task(trigger_rule="none_failed_min_one_success", doc_md=tasks.verify.__doc__)(tasks.verify)()
         [soft, blue_green] >> verify
 
     following = task(trigger_rule="none_failed", doc_md=tasks.next_batch.__doc__)(tasks.next_batch)()

@@ -116,6 +116,6 @@ with DAG(
         execution_timeout=within(settings.timeouts.deploy),
         doc_md="Creates the endpoint, or replaces its containers.",
     )
-    verify = task(doc_md=tasks.verify.__doc__)(tasks.verify)(plan)
+    verify = task(doc_md=tasks.verify.__doc__)(tasks.verify)()
 
     split >> count >> settle >> train >> evaluate >> gate >> deploy >> verify

@@ -356,8 +356,10 @@ def point_new_containers(context: Any) -> None:
 
 
 @final
-def verify(plan: dict[str, Any]) -> str:
+def verify(dag_run: Any = None, ti: Any = None) -> str:
     """Asks every worker what it serves. A swap that failed is undone, and fails the run."""
+    # Pulled, not an argument: with the plan upstream the task would run after a champion that stayed, too.
+    plan = ti.xcom_pull(task_ids=plan_task({"dag_run": dag_run}))
     settings, records = load(), store()
     experiment = Experiment(settings, plan["experiment"])
     try:

@@ -7,10 +7,11 @@ import json
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
 from clients import bandit_report, bandit_simulator
 from clients.bandit_simulator import BadDelay, Player, log_of_chance, parse_delay
@@ -95,6 +96,26 @@ def test_an_error_of_the_endpoint_is_not_swallowed() -> None:
     player = Player(make("table", 1), Broken(), "e", parse_delay("none", 0))
     with pytest.raises(OSError, match="gone"):
         list(player.play(range(3), last=True))
+
+
+def test_a_container_that_fails_is_asked_again_and_a_bad_request_is_not(monkeypatch: Any) -> None:
+    monkeypatch.setattr(bandit_simulator.time, "sleep", lambda _: None)
+
+    class Failing(FakeEndpoint):
+        failures: ClassVar[list[int]] = [503, 500]
+
+        def invoke_endpoint(self, **call: Any) -> dict[str, Any]:
+            if self.failures:
+                answer: Any = {"Error": {"Code": "ModelError"}, "OriginalStatusCode": self.failures.pop()}
+                raise ClientError(answer, "InvokeEndpoint")
+            return super().invoke_endpoint(**call)
+
+    endpoint = Failing()
+    steps = list(Player(make("table", 1), endpoint, "e", parse_delay("none", 0)).play(range(3), last=True))
+    assert [step.event_id for step in steps] == ["e0", "e1", "e2"]
+    endpoint.failures.append(400)
+    with pytest.raises(ClientError, match="ModelError"):
+        list(Player(make("table", 1), endpoint, "e", parse_delay("none", 0)).play(range(1), last=True))
 
 
 def test_delays() -> None:

@@ -122,10 +122,10 @@ def leave_conditional_bucket_statements() -> None:
     s3_models.FakeBucket.get_permission = without_conditions
 
 
-def replace_method(service: str, cls: str, name: str, method: Callable[..., Any]) -> None:
-    """Put `method` in the place of a method of one of moto's own record classes."""
+def replace_attribute(service: str, cls: str, name: str, value: Any) -> None:
+    """Put a method or property of ours in the place of one of moto's own record classes."""
     models: Any = importlib.import_module(f"moto.{module_name(service)}.models")
-    setattr(getattr(models, cls), name, method)
+    setattr(getattr(models, cls), name, value)
 
 
 def replace_notifications(on_event: Callable[..., None], on_configured: Callable[..., None]) -> None:

@@ -46,7 +46,7 @@ def install(context: Context) -> None:
     Backend.context = context
     Backend.signer = Signer(context.data_dir / "sns" / "signing-key.pem")
     moto_hooks.replace_backend("sns", Backend)
-    moto_hooks.replace_method("sns", "Topic", "publish", _publish)
+    moto_hooks.replace_attribute("sns", "Topic", "publish", _publish)
     for operation in ("CreatePlatformApplication", "CreatePlatformEndpoint", "OptInPhoneNumber"):
         moto_hooks.not_supported("sns", operation)
 

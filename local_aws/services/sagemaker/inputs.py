@@ -30,6 +30,17 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """Which part of a source's objects one of several instances gets: every `count`-th, from `index` on."""
+
+    index: int
+    count: int
+
+
+WHOLE = Shard(0, 1)
+
+
+@dataclass(frozen=True)
 class Item:
     """One object of a source and where below the channel's folder it goes."""
 
@@ -79,10 +90,10 @@ def items(service: Service, source: Source) -> list[Item]:
     return found
 
 
-def download(service: Service, source: Source, folder: Path) -> int:
+def download(service: Service, source: Source, folder: Path, shard: Shard = WHOLE) -> int:
     """Copy a source's objects below `folder`; return how many. Copies: a job cannot change stored ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = items(service, source)
+    found = items(service, source)[shard.index :: shard.count]
     for item in found:
         destination = folder / item.relative
         try:

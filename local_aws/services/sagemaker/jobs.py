@@ -136,13 +136,13 @@ def transition(record: Record, status: str, message: str, now: datetime) -> None
     record["SecondaryStatus"] = status
 
 
-def check_instances(count: int | None, instance_type: str | None, usage: str) -> None:
-    """One instance is what there is: a second one is refused as AWS refuses one past the account's limit."""
-    if count and count > 1:
+def check_instances(count: int | None, instance_type: str | None, usage: str, most: int = 1) -> None:
+    """More instances than there are here are refused as AWS refuses those past the account's limit."""
+    if count and count > most:
         raise errors.limit(
-            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with "
+            f"The account-level service limit '{instance_type} for {usage} usage' is {most} Instances, with "
             f"current utilization of 0 Instances and a request delta of {count} Instances. "
-            "Local AWS runs every job on this machine: ask for one instance."
+            f"Local AWS runs every job on this machine: ask for {'one instance' if most == 1 else 'fewer'}."
         )
 
 

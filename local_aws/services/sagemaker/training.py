@@ -17,7 +17,7 @@ from . import checkpoints, errors, inputs, jobs, metrics
 from .backend import Record, Service
 from .jobs import Outcome
 
-HOST = "algo-1"
+MOST_INSTANCES = 4  # each is a process on this machine
 
 
 def check(service: Service, request: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ def check(service: Service, request: dict[str, Any]) -> None:
     resources = request["ResourceConfig"]
     errors.refuse(resources, "InstanceGroups", "TrainingPlanArn", "KeepAlivePeriodInSeconds")
     _check_spot(request)
-    jobs.check_instances(resources.get("InstanceCount"), resources.get("InstanceType"), "training job")
+    _check_instances(request)
     for channel in request.get("InputDataConfig", ()):
         _check_channel(service, channel, request["RoleArn"])
     _check_output(service, request["OutputDataConfig"]["S3OutputPath"])
@@ -94,6 +94,17 @@ def _check_algorithm(service: Service, request: dict[str, Any]) -> None:
         raise errors.validation(str(error)) from error
 
 
+def _check_instances(request: dict[str, Any]) -> None:
+    """Several instances run a script of the user's. The built-in algorithm would train each shard alone."""
+    resources = request["ResourceConfig"]
+    count, instance_type = resources.get("InstanceCount", 1), resources.get("InstanceType")
+    if is_built_in(request):
+        jobs.check_instances(count, instance_type, "training job")
+    jobs.check_instances(count, instance_type, "training job", most=MOST_INSTANCES)
+    if count > 1 and request.get("CheckpointConfig"):
+        raise errors.unsupported("CheckpointConfig of a job with several instances")
+
+
 def _check_spot(request: dict[str, Any]) -> None:
     """Capacity is never taken away here; the fields are checked as AWS checks them."""
     condition = request["StoppingCondition"]
@@ -138,7 +149,30 @@ def _source(channel: dict[str, Any]) -> inputs.Source:
 
 
 def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
-    """Lay out /opt/ml: configuration, channels, the folders that the job fills."""
+    """Lay out /opt/ml, once for each instance; several are run by one process, see images/hosts.py."""
+    count = record["ResourceConfig"].get("InstanceCount", 1)
+    hosts = [f"algo-{number}" for number in range(1, count + 1)]
+    if count == 1:
+        return _prepare_host(service, record, base, hosts[0], hosts)
+    for folder in ("model", "output/data"):
+        (base / folder).mkdir(parents=True)
+    plan = []
+    for host in hosts:
+        own = base / "hosts" / host
+        own.mkdir(parents=True)
+        command = _prepare_host(service, record, own, host, hosts)
+        plan.append({"host": host, "argv": command.argv, "env": command.env, "base": str(own)})
+    _write(base / "hosts.json", plan)
+    return registry.Command(
+        argv=[str(service.context.jobs_python), "-m", "local_aws.images.hosts", str(base)],
+        env={"PYTHONPATH": str(registry.PROJECT_ROOT)},
+    )
+
+
+def _prepare_host(
+    service: Service, record: Record, base: Path, host: str, hosts: list[str]
+) -> registry.Command:
+    """Lay out /opt/ml of one instance: configuration, channels, the folders that it fills."""
     config = base / "input" / "config"
     for path in (config, base / "model", base / "output" / "data", base / "checkpoints"):
         path.mkdir(parents=True)
@@ -156,10 +190,12 @@ def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
         }
         if "ContentType" in channel:
             channels[name]["ContentType"] = channel["ContentType"]
-        inputs.download(service, _source(channel), base / "input" / "data" / name)
+        sharded = channels[name]["S3DistributionType"] == "ShardedByS3Key"
+        shard = inputs.Shard(hosts.index(host), len(hosts)) if sharded else inputs.WHOLE
+        inputs.download(service, _source(channel), base / "input" / "data" / name, shard)
     _write(config / "hyperparameters.json", record.get("HyperParameters", {}))
     _write(config / "inputdataconfig.json", channels)
-    _write(config / "resourceconfig.json", _resource_config(record))
+    _write(config / "resourceconfig.json", _resource_config(record, host, hosts))
     if record.get("CheckpointConfig"):
         local = str(checkpoints.local_path(record, base))
         _write(config / "checkpointconfig.json", {**record["CheckpointConfig"], "LocalPath": local})
@@ -181,15 +217,15 @@ def _prepare(service: Service, record: Record, base: Path) -> registry.Command:
     )
 
 
-def _resource_config(record: Record) -> dict[str, Any]:
+def _resource_config(record: Record, host: str, hosts: list[str]) -> dict[str, Any]:
     instance_type = record["ResourceConfig"].get("InstanceType")
     return {
-        "current_host": HOST,
+        "current_host": host,
         "current_instance_type": instance_type,
         "current_group_name": "homogeneousCluster",
-        "hosts": [HOST],
+        "hosts": hosts,
         "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": hosts}
         ],
         "network_interface_name": "lo",
     }

@@ -146,3 +146,69 @@ def test_a_warm_pool_is_refused_by_name(sm, request_for, name):
     request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = 600
     with pytest.raises(ClientError, match="The parameter KeepAlivePeriodInSeconds is not supported"):
         sm.create_training_job(**request)
+
+
+HOSTS = """
+import json, os, pathlib, sys
+host, hosts = os.environ["SM_CURRENT_HOST"], json.loads(os.environ["SM_HOSTS"])
+rows = sorted(path.name for path in pathlib.Path(os.environ["SM_CHANNEL_ROWS"]).iterdir())
+both = sorted(path.name for path in pathlib.Path(os.environ["SM_CHANNEL_BOTH"]).iterdir())
+if host == os.environ.get("FAILS"):
+    raise ValueError("this host fails")
+said = {"hosts": hosts, "rows": rows, "both": both}
+(pathlib.Path(os.environ["SM_MODEL_DIR"]) / f"{host}.json").write_text(json.dumps(said))
+"""
+
+
+@pytest.fixture
+def two_hosts(s3, bucket, request_for, name):
+    """A request for two instances: one channel is shared out between them, the other is given to both."""
+    for key in "abc":
+        s3.put_object(Bucket=bucket, Key=f"{name}/rows/{key}", Body=b"1")
+
+    def channel(kind, distribution):
+        source = {
+            "S3DataType": "S3Prefix",
+            "S3Uri": f"s3://{bucket}/{name}/rows",
+            "S3DataDistributionType": distribution,
+        }
+        return {"ChannelName": kind, "DataSource": {"S3DataSource": source}}
+
+    request = request_for("hosts.py", {"hosts.py": HOSTS})
+    request["ResourceConfig"]["InstanceCount"] = 2
+    request["InputDataConfig"] = [channel("rows", "ShardedByS3Key"), channel("both", "FullyReplicated")]
+    return request
+
+
+def test_two_instances_share_out_the_objects_and_make_one_model(sm, s3, bucket, two_hosts, cases, name):
+    sm.create_training_job(**two_hosts)
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    model = s3.get_object(Bucket=bucket, Key=f"{name}/out/{name}/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+        said = {m.name: json.loads(file.read()) for m in archive if (file := archive.extractfile(m))}
+    hosts = {"hosts": ["algo-1", "algo-2"], "both": ["a", "b", "c"]}
+    assert said == {
+        "algo-1.json": {**hosts, "rows": ["a", "c"]},
+        "algo-2.json": {**hosts, "rows": ["b"]},
+    }
+
+
+def test_a_host_that_fails_fails_the_job_by_its_name(sm, two_hosts, cases, name):
+    sm.create_training_job(**two_hosts, Environment={"FAILS": "algo-2"})
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("AlgorithmError: algo-2: ExecuteUserScriptError")
+
+
+def test_more_instances_than_there_are_and_a_built_in_algorithm_on_two_are_refused(
+    sm, two_hosts, bucket, customers, cases, name
+):
+    two_hosts["ResourceConfig"]["InstanceCount"] = 5
+    with pytest.raises(ClientError, match="is 4 Instances") as caught:
+        sm.create_training_job(**two_hosts)
+    assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+    request = cases.training(bucket, name)
+    request["ResourceConfig"]["InstanceCount"] = 2
+    with pytest.raises(ClientError, match="is 1 Instances"):
+        sm.create_training_job(**request)

@@ -215,7 +215,7 @@ def test_a_manifest_names_its_objects(api, role, objects):
     ("change", "text"),
     [
         ({"DebugRuleConfigurations": [{}]}, "DebugRuleConfigurations is not supported"),
-        ({"ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.m5.large"}}, "ResourceLimitExceeded"),
+        ({"ResourceConfig": {"InstanceCount": 5, "InstanceType": "ml.m5.large"}}, "ResourceLimitExceeded"),
         ({"StoppingCondition": None}, "Value null at 'stoppingCondition'"),
         ({"OutputDataConfig": {"S3OutputPath": "s3://nowhere/x"}}, "create s3://nowhere first"),
     ],

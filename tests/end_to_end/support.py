@@ -43,6 +43,7 @@ class Run:
     pipeline: Pipeline
     run_id: str
     state: str
+    dag_id: str = DAG
 
     @property
     def key(self) -> str:
@@ -50,14 +51,14 @@ class Run:
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
-        return {task["task_id"]: task for task in self.pipeline.airflow.tasks(DAG, self.run_id)}
+        return {task["task_id"]: task for task in self.pipeline.airflow.tasks(self.dag_id, self.run_id)}
 
     def states(self, *task_ids: str) -> list[str]:
         tasks = self.tasks
         return [tasks[task_id]["state"] for task_id in task_ids]
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
-        return self.pipeline.airflow.xcom(DAG, self.run_id, task_id, key)
+        return self.pipeline.airflow.xcom(self.dag_id, self.run_id, task_id, key)
 
     def __str__(self) -> str:
         """For a failed assertion: the tasks that did not succeed, each with the end of its last log."""
@@ -69,11 +70,11 @@ class Run:
 
     def log(self, task_id: str, try_number: int | None = None) -> str:
         number = try_number or self.tasks[task_id]["try_number"]
-        return "\n".join(self.pipeline.airflow.log_lines(DAG, self.run_id, task_id, number))
+        return "\n".join(self.pipeline.airflow.log_lines(self.dag_id, self.run_id, task_id, number))
 
     def read(self, name: str) -> bytes:
         """An artefact under the run's own prefix."""
-        key = f"runs/churn_training/{self.key}/{name}"
+        key = f"runs/{self.dag_id}/{self.key}/{name}"
         body = self.pipeline.aws("s3").get_object(Bucket=self.pipeline.settings.bucket, Key=key)["Body"]
         return bytes(body.read())
 
@@ -109,12 +110,12 @@ class Pipeline:
     def start(self, data: str, **params: Any) -> str:
         return self.airflow.trigger(DAG, {"data": data, "code_version": code_version(), **params})
 
-    def wait(self, run_id: str) -> Run:
+    def wait(self, run_id: str, dag_id: str = DAG) -> Run:
         def ended() -> str:
-            state = self.airflow.run(DAG, run_id)["state"]
+            state = self.airflow.run(dag_id, run_id)["state"]
             return str(state) if state in ("success", "failed") else ""
 
-        return Run(self, run_id, eventually(ended, f"the end of {run_id}", RUN_SECONDS))
+        return Run(self, run_id, eventually(ended, f"the end of {run_id}", RUN_SECONDS), dag_id)
 
     def train(self, data: str, **params: Any) -> Run:
         return self.wait(self.start(data, **params))

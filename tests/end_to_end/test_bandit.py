@@ -161,12 +161,20 @@ def test_no_observation_and_no_reward_is_lost_whatever_is_killed(game: Game) -> 
     """kill -9 of the process that serves, then of local AWS, while the client plays; then of Airflow with all
     its workers, while the batch is learned."""
     client = game.play("faults", 200, seed=11)
-    eventually(lambda: len(game.steps("faults")) >= 50, "the first steps")
+
+    def played(number: int) -> None:
+        def reached() -> bool:
+            assert client.poll() in (None, 0), client.communicate()[0]
+            return len(game.steps("faults")) >= number
+
+        eventually(reached, f"step {number}", 180)
+
+    played(50)
     victims = game.workers()
     assert victims
     for process in victims:
         process.kill()
-    eventually(lambda: len(game.steps("faults")) >= 110, "steps after the worker's death", 120)
+    played(110)
     game.pipeline.kill_local_aws()
     output, _ = client.communicate(timeout=240)
     assert client.returncode == 0, output

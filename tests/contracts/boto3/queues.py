@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class TestQueue:

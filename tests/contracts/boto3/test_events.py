@@ -270,7 +270,7 @@ def test_a_kill_loses_no_event(new_local_aws: Callable[[], Any], source: str) ->
     events, queue = aws.client("events"), TestQueue(aws.client("sqs"))
     rule(events, source, {"Arn": queue.arn})
     sent = []
-    for _ in range(3):
+    for _ in range(2):
         sent += [put(events, source, {"n": n}) for n in range(10)]
         aws.restart(kill=True)
     missing = set(sent)

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.pytest_plugin import LocalAws
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 PASSWORD = "s3cret"
 
 

@@ -41,14 +41,15 @@ def test_a_long_poll_ends_when_a_message_comes_and_holds_nobody_up(local_aws: An
 def test_a_message_that_is_not_deleted_comes_back(sqs: Any) -> None:
     queue = TestQueue(sqs)
     sqs.send_message(QueueUrl=queue.url, MessageBody="x")
-    (first,) = receive(sqs, queue, VisibilityTimeout=1)
+    (first,) = receive(sqs, queue, VisibilityTimeout=600)
     assert receive(sqs, queue) == []
-    (again,) = receive(sqs, queue, WaitTimeSeconds=20)
-    assert (again["MessageId"], again["Attributes"]["ApproximateReceiveCount"]) == (first["MessageId"], "2")
     sqs.change_message_visibility(
-        QueueUrl=queue.url, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=0
+        QueueUrl=queue.url, ReceiptHandle=first["ReceiptHandle"], VisibilityTimeout=0
     )
+    (again,) = receive(sqs, queue, WaitTimeSeconds=20, VisibilityTimeout=1)
+    assert (again["MessageId"], again["Attributes"]["ApproximateReceiveCount"]) == (first["MessageId"], "2")
     (third,) = receive(sqs, queue, WaitTimeSeconds=20)
+    assert third["Attributes"]["ApproximateReceiveCount"] == "3"
     sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=third["ReceiptHandle"])
     sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=third["ReceiptHandle"])  # as on AWS, no error
     assert queue.size() == 0

@@ -10,7 +10,7 @@ from moto.utilities.paginator import paginate
 from moto.utilities.utils import get_partition
 
 from local_aws.services.glue import arguments, runs
-from local_aws.services.glue.crawlers import Crawler
+from local_aws.services.glue.crawler_definitions import Crawler
 from local_aws.services.glue.errors import ConcurrentRunsExceeded, InvalidInput, JobExists
 from local_aws.services.glue.records import FINISHED, Job, JobRun
 

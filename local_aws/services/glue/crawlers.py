@@ -7,14 +7,11 @@ here, under the state lock, by the crawler's policies.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import statistics
 import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,111 +28,13 @@ from local_aws.context import Context
 from local_aws.processes import Exit, Job, OnExit
 from local_aws.services.glue import crawled_tables
 from local_aws.services.glue.crawl import globs
-from local_aws.services.glue.errors import InvalidInput
+from local_aws.services.glue.crawler_definitions import LOG_GROUP, Crawl, Crawler, check, grouping
 
 if TYPE_CHECKING:
     from local_aws.services.glue.backend import GlueBackend
 
-LOG_GROUP = "/aws-glue/crawlers"
 _PROJECT = Path(__file__).parents[3]
-_TARGETS = ("S3Targets",)
 _MOST_SECONDS = 3600
-_UPDATE = ("UPDATE_IN_DATABASE", "LOG")
-_DELETE = ("DEPRECATE_IN_DATABASE", "DELETE_FROM_DATABASE", "LOG")
-
-
-@dataclass
-class Crawl:
-    """One run of a crawler."""
-
-    id: str
-    started: datetime
-    state: str = "RUNNING"
-    ended: datetime | None = None
-    error: str | None = None
-    counts: dict[str, int] = field(default_factory=lambda: {"created": 0, "updated": 0, "deleted": 0})
-
-    def as_dict(self, name: str) -> dict[str, Any]:
-        """As ListCrawls answers it."""
-        found = {
-            "CrawlId": self.id,
-            "State": self.state,
-            "StartTime": self.started,
-            "EndTime": self.ended,
-            "ErrorMessage": self.error,
-            "LogGroup": LOG_GROUP,
-            "LogStream": name,
-            "MessagePrefix": self.id,
-            "DPUHour": 0.0,
-        }
-        return {key: value for key, value in found.items() if value is not None}
-
-
-@dataclass
-class Crawler:
-    """Plain data: pickled with the backend. `definition`: the CreateCrawler request without Name and Tags."""
-
-    name: str
-    arn: str
-    definition: dict[str, Any]
-    created: datetime
-    updated: datetime
-    version: int = 1
-    state: str = "READY"
-    crawls: list[Crawl] = field(default_factory=list)
-
-    def get_name(self) -> str:
-        """The name; moto's ListCrawlers asks for it."""
-        return self.name
-
-    def as_dict(self) -> dict[str, Any]:
-        """As GetCrawler answers it."""
-        found = {
-            "Classifiers": [],
-            "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
-            "SchemaChangePolicy": {
-                "UpdateBehavior": "UPDATE_IN_DATABASE",
-                "DeleteBehavior": "DEPRECATE_IN_DATABASE",
-            },
-            "LineageConfiguration": {"CrawlerLineageSettings": "DISABLE"},
-            **self.definition,
-            "Name": self.name,
-            "State": self.state,
-            "CrawlElapsedTime": 0,
-            "CreationTime": self.created,
-            "LastUpdated": self.updated,
-            "Version": self.version,
-        }
-        ended = [crawl for crawl in self.crawls if crawl.ended]
-        if ended:
-            last = ended[-1]
-            status = {"COMPLETED": "SUCCEEDED", "STOPPED": "CANCELLED", "FAILED": "FAILED"}[last.state]
-            found["LastCrawl"] = {
-                "Status": status,
-                "LogGroup": LOG_GROUP,
-                "LogStream": self.name,
-                "MessagePrefix": last.id,
-                "StartTime": last.started,
-                **({"ErrorMessage": last.error} if last.error else {}),
-            }
-        return found
-
-    def metrics(self, now: datetime) -> dict[str, Any]:
-        """As GetCrawlerMetrics answers it."""
-        times = [(crawl.ended - crawl.started).total_seconds() for crawl in self.crawls if crawl.ended]
-        running = self.crawls[-1] if self.crawls and not self.crawls[-1].ended else None
-        counts = self.crawls[-1].counts if self.crawls else Crawl("", now).counts
-        return {
-            "CrawlerName": self.name,
-            "TimeLeftSeconds": 0.0,
-            "StillEstimating": running is not None and not times,
-            "LastRuntimeSeconds": times[-1] if times else 0.0,
-            "MedianRuntimeSeconds": statistics.median(times) if times else 0.0,
-            "TablesCreated": counts["created"],
-            "TablesUpdated": counts["updated"],
-            "TablesDeleted": counts["deleted"],
-        }
-
 
 _context: Context | None = None
 
@@ -157,7 +56,7 @@ def define(backend: GlueBackend, request: Mapping[str, Any]) -> None:
     if name in backend.crawlers:
         raise CrawlerAlreadyExistsException
     definition = {key: value for key, value in request.items() if key not in ("Name", "Tags")}
-    _check(definition)
+    check(definition)
     moment = now()
     arn = f"arn:aws:glue:{backend.region_name}:{backend.account_id}:crawler/{name}"
     backend.crawlers[name] = Crawler(name, arn, definition, moment, moment)
@@ -173,7 +72,7 @@ def redefine(backend: GlueBackend, request: Mapping[str, Any]) -> None:
     if crawler.state != "READY":
         raise CrawlerRunningException(f"Crawler with name {crawler.name} is currently running")
     definition = {**crawler.definition, **{key: value for key, value in request.items() if key != "Name"}}
-    _check(definition)
+    check(definition)
     crawler.definition, crawler.updated = definition, _get().clock()
     crawler.version += 1
 
@@ -232,7 +131,7 @@ def _launch(region: str, crawler: Crawler, crawl: Crawl) -> None:
         folder.mkdir(parents=True)
         plan = {
             "targets": [_target(context, target) for target in crawler.definition["Targets"]["S3Targets"]],
-            "table_level": _grouping(crawler.definition).get("TableLevelConfiguration"),
+            "table_level": grouping(crawler.definition).get("TableLevelConfiguration"),
         }
         (folder / "plan.json").write_text(json.dumps(plan))
     except Exception as error:  # noqa: BLE001 - the crawl ends with it, whatever it is
@@ -328,55 +227,6 @@ def _end(crawler: Crawler, crawl: Crawl, state: str, error: str | None) -> None:
         crawl.state, crawl.error, crawl.ended = state, error, now
         crawler.state = "READY"
         context.state.commit("glue")
-
-
-def _check(definition: Mapping[str, Any]) -> None:
-    """Raises InvalidInput for what is wrong or not computed, naming it."""
-    targets = definition.get("Targets") or {}
-    others = sorted(key for key, value in targets.items() if value and key not in _TARGETS)
-    if others:
-        raise InvalidInput(f"Targets.{others[0]} is not supported by local AWS; it crawls S3Targets")
-    if not targets.get("S3Targets"):
-        raise InvalidInput("Crawler has no targets: Targets.S3Targets is empty")
-    for target in targets["S3Targets"]:
-        if not re.fullmatch(r"s3://[^/]+(/.*)?", target.get("Path", "")):
-            raise InvalidInput(f"S3 target path {target.get('Path')!r} is not an s3:// path")
-        for pattern in target.get("Exclusions") or ():
-            try:
-                globs.compiled(pattern)
-            except ValueError as error:
-                raise InvalidInput(str(error)) from None
-    for name in ("Role", "DatabaseName"):
-        if not definition.get(name):
-            raise InvalidInput(f"{name} is required")
-    for name in ("Schedule", "Classifiers"):
-        if definition.get(name):
-            raise InvalidInput(f"{name} of a crawler is not supported by local AWS")
-    behaviour = (definition.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
-    if behaviour != "CRAWL_EVERYTHING":
-        raise InvalidInput(f"RecrawlBehavior {behaviour} is not supported by local AWS")
-    policy = definition.get("SchemaChangePolicy") or {}
-    for key, known in (("UpdateBehavior", _UPDATE), ("DeleteBehavior", _DELETE)):
-        if policy.get(key, known[0]) not in known:
-            raise InvalidInput(f"{key} {policy[key]!r} is not one of {', '.join(known)}")
-    _grouping(definition)
-
-
-def _grouping(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The Grouping of a crawler's Configuration. Raises InvalidInput for what is not computed."""
-    try:
-        given = json.loads(definition.get("Configuration") or "{}")
-        extra = sorted(set(given) - {"Version", "Grouping", "CrawlerOutput"})
-        grouping = dict(given.get("Grouping") or {})
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"Configuration is not a JSON object: {error}") from None
-    extra += sorted(set(grouping) - {"TableLevelConfiguration", "TableGroupingPolicy"})
-    if extra:
-        raise InvalidInput(f"Configuration.{extra[0]} is not supported by local AWS")
-    level = grouping.get("TableLevelConfiguration")
-    if level is not None and (not isinstance(level, int) or level < 1):
-        raise InvalidInput(f"TableLevelConfiguration {level!r} is not a whole number from 1 on")
-    return grouping
 
 
 def _job_id(crawl: Crawl) -> str:

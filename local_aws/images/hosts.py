@@ -1,10 +1,10 @@
 """`python -m local_aws.images.hosts BASE`: a training job of several instances, each a process of its own.
 
 BASE/hosts.json is `[{"host": "algo-1", "argv": [...], "env": {...}, "base": "BASE/hosts/algo-1"}, ...]`,
-written by the control plane; each base plays /opt/ml for its host. The hosts share this machine: what a script
-on AWS reaches by the name `algo-2` is 127.0.0.1 here, and the name does not resolve. When one host fails the
-others are stopped. What the hosts wrote becomes one model and one output, as on AWS; of files of one name that
-of the first host counts. All hosts write to the log stream of the first.
+written by the control plane; each base plays /opt/ml for its host. The hosts share this machine: what a
+script on AWS reaches by the name `algo-2` is 127.0.0.1 here, and the name does not resolve. When one host
+fails the others are stopped. What the hosts wrote becomes one model and one output, as on AWS; of files of
+one name that of the first host counts. All hosts write to the log stream of the first.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from typing import Any
 from local_aws.images.registry import Command, UnknownImage
 from local_aws.processes import Exit, Job
 
-from . import archives, errors, inputs
+from . import archives, errors, experiments, inputs
 from .backend import NAME_KEYS, Record, Service
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,9 @@ def submit(service: Service, kind: Kind, record: Record, tags: list[dict[str, st
     now = service.now()
     record.update({kind.status: "InProgress", "CreationTime": now, "LastModifiedTime": now})
     record["_stream"] = f"{name}/algo-1-{int(now.timestamp())}"
+    experiments.check(service, record)
     service.add(kind.name, name, record, tags)
+    experiments.begin(service, kind.name, name, record)
     transition(record, "Starting", "Preparing the instances for the job", now)
     threading.Thread(target=_run, args=(service, kind, name), name=f"{kind.name}/{name}", daemon=True).start()
     return record
@@ -341,5 +343,6 @@ def _end(service: Service, kind: Kind, name: str, outcome: Outcome) -> None:
         record[kind.ended] = record["LastModifiedTime"] = now
         record.update(outcome.members)
         record[kind.status] = outcome.status
+        experiments.end(service, kind.name, name, outcome.status, outcome.reason)
         service.commit()
     shutil.rmtree(folder(service, kind, name), ignore_errors=True)

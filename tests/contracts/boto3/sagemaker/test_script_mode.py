@@ -212,3 +212,20 @@ def test_more_instances_than_there_are_and_a_built_in_algorithm_on_two_are_refus
     request["ResourceConfig"]["InstanceCount"] = 2
     with pytest.raises(ClientError, match="is 1 Instances"):
         sm.create_training_job(**request)
+
+
+def test_a_job_is_tracked_in_the_trial_that_it_names(sm, request_for, cases, name):
+    where = {"ExperimentName": name, "TrialName": f"{name}-trial", "TrialComponentDisplayName": "Training"}
+    request = request_for("a.py", {"a.py": "pass"}, {"eta": 0.2}, ExperimentConfig=where)
+    with pytest.raises(ClientError, match="Could not find experiment"):
+        sm.create_training_job(**request)
+    sm.create_experiment(ExperimentName=name)
+    sm.create_trial(TrialName=f"{name}-trial", ExperimentName=name)
+    sm.create_training_job(**request)
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    [listed] = sm.list_trial_components(TrialName=f"{name}-trial")["TrialComponentSummaries"]
+    assert listed["TrialComponentName"] == f"{name}-aws-training-job"
+    component = sm.describe_trial_component(TrialComponentName=listed["TrialComponentName"])
+    assert component["DisplayName"] == "Training"
+    assert component["Parameters"]["eta"] == {"NumberValue": 0.2}
+    assert component["Status"]["PrimaryStatus"] == job["TrainingJobStatus"] == "Completed"

@@ -18,6 +18,7 @@ from local_aws.services.cloudformation import (
     streams,
     tables,
     types,
+    updates,
 )
 from local_aws.services.cloudformation.change_sets import Backend
 
@@ -40,3 +41,4 @@ def install(context: Context) -> None:  # noqa: ARG001  # the interface of every
     moto_hooks.replace_backend("cloudformation", Backend)
     moto_hooks.refuse_unknown_resource_types()
     networks.install()
+    updates.install()

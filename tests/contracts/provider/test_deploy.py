@@ -185,6 +185,42 @@ def test_changed_plugins_update_the_environment(aws: LocalAws, target: deploy.Ta
     assert environment["PluginsS3ObjectVersion"] == plugins["VersionId"]
 
 
+def test_changed_settings_update_their_stacks(aws: LocalAws, target: deploy.Target) -> None:
+    """Also those that make and remove resources: a NAT in place of the interface endpoints, and back."""
+    changed = {
+        "use_nat": True,
+        "airflow_workers": 2,
+        "run_retention_days": 30,
+        "log_retention_days": 7,
+        "function_timeout": 90,
+    }
+    infrastructure = target.settings.infrastructure.model_copy(update=changed)
+    settings = target.settings.model_copy(update={"infrastructure": infrastructure})
+    ec2, s3 = aws.client("ec2"), aws.client("s3")
+
+    def endpoints() -> int:
+        return len(ec2.describe_vpc_endpoints()["VpcEndpoints"])
+
+    assert endpoints() == 15
+    other = deploy.Target(target.calls, settings, target.root)
+    deploy.deploy(other)
+    updated = {call.split()[1] for call in target.calls.made if call.startswith("cloudformation.update")}
+    names = ("storage", "network", "airflow", "monitoring", "triggers")
+    assert updated == {f"StackName=mlops-dev-{name}" for name in names}
+    assert endpoints() == 2  # the gateways to S3 and DynamoDB cost nothing
+    assert len(ec2.describe_nat_gateways()["NatGateways"]) == 1
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=settings.bucket)["Rules"]
+    assert {rule["ID"]: rule.get("Expiration") for rule in rules}["runs"] == {"Days": 30}
+    assert aws.client("mwaa").get_environment(Name="mlops-dev")["Environment"]["MaxWorkers"] == 2
+    function = aws.client("lambda").get_function_configuration(FunctionName="mlops-dev-trigger-dag")
+    assert function["Timeout"] == 90
+    logs = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/sagemaker/Endpoints/churn-dev")
+    assert [group["retentionInDays"] for group in logs["logGroups"]] == [7]
+    deploy.deploy(target)
+    assert endpoints() == 15
+    assert ec2.describe_nat_gateways()["NatGateways"] == []
+
+
 def test_another_account_is_refused(target: deploy.Target) -> None:
     deploy.require_account(target.settings, target.calls)
     prod = load("prod")

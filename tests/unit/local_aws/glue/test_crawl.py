@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,7 +98,7 @@ WIDER = Schema("csv", {"a": "double", "b": "string"}, 1, ",", True)
 OTHER = Schema("json", {"x": "int"}, 1)
 
 
-def find(files: dict[str, Schema | None], level: int | None = None) -> dict[str, datasets.Dataset]:
+def find(files: Mapping[str, Schema | None], level: int | None = None) -> dict[str, datasets.Dataset]:
     listed = [datasets.File(tuple(key.split("/")), 10) for key in files]
     found = datasets.find(listed, lambda file: files["/".join(file.parts)], level)
     return {"/".join(table.path): table for table in found}

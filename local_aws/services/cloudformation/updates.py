@@ -1,8 +1,8 @@
 """What an update of a stack adds, changes and removes.
 
 moto compares the templates' texts. AWS compares what they stand for: a resource whose condition has become
-true is added, one whose condition has become false is removed, one with an `Fn::If` on it is changed; and what
-is to be retained stays when it leaves the template.
+true is added, one whose condition has become false is removed, one with an `Fn::If` on it is changed. What is
+to be retained stays when it leaves the template.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ read from the id that its reward brings back.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import random
 import re
@@ -23,7 +22,7 @@ from typing import Any
 
 from . import model as models
 from .errors import InvalidObservation
-from .event_log import EventLog, firehose_sender
+from .event_log import ENCODE, EventLog, firehose_sender
 from .examples import Arm
 from .model import Policy
 from .swapping import Hosted
@@ -227,9 +226,9 @@ class Worker:
                         "model_id": policy.model_id,
                         "sample_prob": sample,
                         # JSON as text: every SerDe reads it as a string.
-                        "observation": _text(question.observation),
-                        "arms": _text(arms) if arms else None,
-                        "probabilities": _text(probabilities),
+                        "observation": ENCODE(question.observation),
+                        "arms": ENCODE(arms) if arms else None,
+                        "probabilities": ENCODE(probabilities),
                     }
                 )
             slate.append({**chosen, "position": position})
@@ -272,10 +271,6 @@ def new_event_id(now: float) -> str:
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def start(model_dir: str | Path, env: Mapping[str, str] = os.environ) -> Worker:

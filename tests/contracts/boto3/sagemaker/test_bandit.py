@@ -328,9 +328,9 @@ def test_the_evaluation_job(bandit: Bandit) -> None:
 
 
 def test_a_throttled_stream_and_a_deleted_endpoint_lose_nothing(bandit: Bandit) -> None:
-    """The stream takes a few records a second; the endpoint is deleted while most of them wait on disk."""
+    """The stream takes one record a second; the endpoint is deleted while decisions wait on disk."""
     firehose = bandit.aws.client("firehose")
-    tag = {"Key": "local-aws:records-per-second", "Value": "20"}
+    tag = {"Key": "local-aws:records-per-second", "Value": "1"}
     firehose.tag_delivery_stream(DeliveryStreamName=f"{bandit.id}-actions", Tags=[tag])
     ids = {bandit.decide()["event_id"] for _ in range(60)}
     assert bandit.ask({"request_type": "model_id"})["spooled"] > 0
@@ -345,7 +345,7 @@ def test_killed_in_the_middle_it_loses_no_answered_decision(
     other = Bandit(aws, cases)
     model = bandit.key(bandit.warm)
     other.put("model.tar.gz", bandit.s3.get_object(Bucket=bandit.id, Key=model)["Body"].read())
-    other.streams(records_per_second="20")
+    other.streams(records_per_second="1")
     other.deploy(other.uri("model.tar.gz"))
     answered: list[str] = []
 

@@ -50,6 +50,7 @@ class Stream:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "JOINED_BYTES", 0)  # a line a record, unless a test says otherwise
     monkeypatch.setattr(event_log, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(event_log, "LONGEST_PAUSE", 0.01)
 
@@ -68,6 +69,32 @@ def test_what_is_appended_arrives_in_order_and_nothing_stays(tmp_path: Path) -> 
     assert stream.largest <= 500
     assert (events.sent, events.retried) == (1200, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_are_joined_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "JOINED_BYTES", 24)
+    assert event_log.joined([b"12345678901\n"] * 5 + [b"x" * 30 + b"\n", b"1\n"]) == [
+        b"12345678901\n" * 2,
+        b"12345678901\n" * 2,
+        b"12345678901\n",
+        b"x" * 30 + b"\n",
+        b"1\n",
+    ]
+    received: list[bytes] = []
+    refusals = iter([True, True])
+
+    def send(records: Sequence[bytes]) -> Sequence[bytes]:
+        refused = [records[0]] if next(refusals, False) else []
+        received.extend(record for record in records if record not in refused)
+        return refused
+
+    events = EventLog(tmp_path, send, pause=0.0)
+    for n in range(50):
+        events.append({"n": n})
+    assert events.close() == 0
+    assert sorted(json.loads(line)["n"] for line in b"".join(received).splitlines()) == list(range(50))
+    assert events.sent == 50
+    assert events.retried >= 2
 
 
 def test_a_throttled_stream_gets_each_record_once(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_data_quality_of_what_an_endpoint_was_just_asked(
     assert execution["EndpointName"] == endpoint
     job = sm.describe_processing_job(ProcessingJobName=execution["ProcessingJobArn"].rsplit("/", 1)[-1])
     assert job["ProcessingJobName"].startswith(
-        f"data-quality-monitoring-{execution['ScheduledTime']:%Y%m%d%H%M}-"
+        f"data-quality-monitoring-{execution['ScheduledTime'].astimezone(UTC):%Y%m%d%H%M}-"
     )
     hours = {(datetime.now(UTC) - timedelta(hours=1 - n)).strftime("%Y/%m/%d/%H") for n in range(2)}
     places = {i["InputName"]: i["S3Input"] for i in job["ProcessingInputs"]}
@@ -459,8 +459,8 @@ def test_labels_and_probabilities_that_cannot_be(sm, s3, bucket, endpoint, monit
 
 
 def test_hours_go_on_after_a_kill_and_none_runs_twice(new_local_aws, monkeypatch, trained, s3, bucket, cases):
-    """Hours of three seconds. The server is killed while an execution is under way."""
-    monkeypatch.setenv("LOCAL_AWS_MONITORING_HOUR_SECONDS", "3")
+    """Hours of five seconds. The server is killed while an execution is under way."""
+    monkeypatch.setenv("LOCAL_AWS_MONITORING_HOUR_SECONDS", "5")
     local = new_local_aws()
     sm, there = local.client("sagemaker"), local.client("s3")
     there.create_bucket(Bucket="hours")
@@ -482,7 +482,7 @@ def test_hours_go_on_after_a_kill_and_none_runs_twice(new_local_aws, monkeypatch
     )  # fmt: skip
     sm.create_endpoint(EndpointName="e", EndpointConfigName="e")
     sm.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig=cases.fast)
-    # A capture for every second to come: each window of three seconds finds its own.
+    # A capture for every second to come: each window of five seconds finds its own.
     now, hours = datetime.now(UTC), {}
     for second in range(1200):
         place = f"captured/e/A/{now + timedelta(seconds=second):%Y/%m/%d/%H}"
@@ -513,7 +513,7 @@ def test_hours_go_on_after_a_kill_and_none_runs_twice(new_local_aws, monkeypatch
     executions = executed(sm, "s")
     times = [each["ScheduledTime"] for each in executions]
     assert len(set(times)) == len(times)
-    assert all(time_.timestamp() % 3 == 0 for time_ in times)
+    assert all(time_.timestamp() % 5 == 0 for time_ in times)
     arns = [each["ProcessingJobArn"] for each in executions]
     assert len(set(arns)) == len(arns)
     assert {each["MonitoringExecutionStatus"] for each in executions} == {"Completed"}, executions

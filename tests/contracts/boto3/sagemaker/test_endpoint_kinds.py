@@ -239,7 +239,7 @@ def test_a_shadow_gets_a_copy_and_its_answer_is_only_captured(
     def captured():
         flush = f"{local_aws.runtime_url}/-/flush?endpoint={endpoint}"
         cases.post(flush)
-        records = {}
+        records: dict[str, list[str]] = {}
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{name}/capture/{endpoint}/").get("Contents", ())
         for item in listed:
             body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode()

@@ -55,11 +55,13 @@ def test_a_bayesian_search_comes_closer_to_the_best_than_a_random_one():
     def found(strategy):
         best = []
         for seed in range(5):
-            trials = []
+            trials: list[Trial] = []
+            reached: list[float] = []
             for number in range(25):
                 values = choose(wanted, strategy, trials, number=number, seed=seed, maximize=False)
-                trials.append(Trial(values, (float(values["x"]) - 3) ** 2))
-            best.append(min(trial.objective for trial in trials))
+                reached.append((float(values["x"]) - 3) ** 2)
+                trials.append(Trial(values, reached[-1]))
+            best.append(min(reached))
         return math.exp(sum(math.log(value) for value in best) / len(best))
 
     assert found("Bayesian") < found("Random") / 2

@@ -14,7 +14,6 @@ import re
 import secrets
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -266,11 +265,9 @@ def draw(probabilities: Sequence[float], at: float) -> int:
 
 
 def new_event_id(now: float) -> str:
-    """A UUID of version 7: 48 bits of milliseconds since the epoch, then chance."""
-    value = int(now * 1000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    """A UUID of version 7: 48 bits of milliseconds since the epoch, then 72 bits of chance."""
+    time_part, chance = f"{int(now * 1000):012x}", secrets.token_hex(9)
+    return f"{time_part[:8]}-{time_part[8:]}-7{chance[:3]}-8{chance[3:6]}-{chance[6:]}"
 
 
 def start(model_dir: str | Path, env: Mapping[str, str] = os.environ) -> Worker:

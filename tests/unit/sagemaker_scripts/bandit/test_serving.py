@@ -62,7 +62,7 @@ def test_a_decision_and_its_record(worker: Worker, firehose: Firehose) -> None:
     assert set(answer) == {"action", "action_prob", "event_id", "timestamp", "sample_prob", "model_id"}
     assert (answer["model_id"], answer["timestamp"]) == ("warm", NOW)
     event = uuid.UUID(answer["event_id"])
-    assert (event.version, event.int >> 80) == (7, int(NOW * 1000))
+    assert (event.version, event.variant, event.int >> 80) == (7, uuid.RFC_4122, int(NOW * 1000))
     worker.close()
     [record] = firehose.streams["actions"]
     probabilities = json.loads(record.pop("probabilities"))

@@ -63,7 +63,7 @@ main {{ max-width: 1120px; margin: 0 auto; padding: 28px 20px 60px }}
 h1 {{ font-size: 24px; margin: 0 }} h2 {{ font-size: 16px; margin: 0 0 4px }}
 p {{ margin: 0 0 8px; color: var(--soft); font-size: 13.5px }}
 .tiles, .charts {{ display: grid; gap: 14px; margin-top: 16px }}
-.tiles {{ grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)) }}
+.tiles {{ grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)) }}
 .charts {{ grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }}
 section, .tile {{ background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 14px 16px; overflow-x: auto }}

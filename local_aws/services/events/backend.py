@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from moto.core.exceptions import JsonRESTError
 from moto.events.exceptions import InvalidEventPatternException, ValidationException
 from moto.events.models import EventBus, EventsBackend, Rule
 
@@ -24,6 +25,8 @@ from local_aws.services.events import patterns, schedules, transform
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 10
+LARGEST_REQUEST = 256 * 1024  # bytes of all entries together
+MOST_TARGETS = 5  # of one rule
 MOST_HOPS = 5  # from bus to bus, so that two rules cannot send an event to and fro for ever
 Event = dict[str, Any]
 
@@ -64,6 +67,13 @@ class Backend(EventsBackend):
                 transform.check(target)
             except transform.InvalidInput as error:
                 raise ValidationException(str(error)) from None
+        bus = self.event_buses.get(self._normalize_event_bus_arn(event_bus_arn))
+        rule = bus.rules.get(name) if bus is not None else None
+        known = {target["Id"] for target in rule.targets} if rule is not None else set()
+        if len(known | {target["Id"] for target in targets}) > MOST_TARGETS:
+            raise JsonRESTError(
+                "LimitExceededException", "The requested resource exceeds the maximum number allowed."
+            )
         super().put_targets(name, event_bus_arn, targets)
 
     def put_events(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,6 +82,8 @@ class Backend(EventsBackend):
                 "1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed to satisfy "
                 f"constraint: Member must have length less than or equal to {LARGEST_BATCH}"
             )
+        if sum(_size(entry) for entry in events) > LARGEST_REQUEST:
+            raise ValidationException("Total size of the entries in the request is over the limit.")
         answers: list[dict[str, Any]] = []
         for entry in events:
             if (refusal := _refusal(entry)) is not None:
@@ -183,6 +195,13 @@ def _refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     except ValueError:
         return "MalformedDetail", "Detail is malformed."
     return None if isinstance(detail, dict) else ("MalformedDetail", "Detail is malformed.")
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    """As "Calculating PutEvents event entry size" counts it."""
+    texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")]
+    texts += entry.get("Resources") or []
+    return sum(len(str(text).encode()) for text in texts) + (14 if entry.get("Time") else 0)
 
 
 def _moment(value: Any) -> datetime | None:

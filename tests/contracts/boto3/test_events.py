@@ -197,6 +197,11 @@ def test_entries_are_judged_one_by_one(events: Any, source: str) -> None:
     ]
     assert answer["FailedEntryCount"] == 4
     assert refusal(events.put_events, Entries=[fine] * 11)[0] == "ValidationException"
+    large = {**fine, "Detail": json.dumps({"text": "x" * 100_000})}
+    assert refusal(events.put_events, Entries=[large] * 3) == (
+        "ValidationException",
+        "Total size of the entries in the request is over the limit.",
+    )
 
 
 def test_what_is_invalid_is_refused_when_it_is_made(events: Any, sqs: Any, source: str) -> None:
@@ -210,6 +215,8 @@ def test_what_is_invalid_is_refused_when_it_is_made(events: Any, sqs: Any, sourc
             "Parameter ScheduleExpression is not valid.",
         )
     rule(events, source, {"Arn": queue.arn})
+    more = [{"Id": f"more-{n}", "Arn": queue.arn} for n in range(5)]
+    assert refusal(events.put_targets, Rule=f"rule-{source}", Targets=more)[0] == "LimitExceededException"
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
     for target, expected in (
         ({"Id": "x", "Arn": machine}, ("UnsupportedOperation", f"the target {machine}")),

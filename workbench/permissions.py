@@ -22,8 +22,8 @@ from workbench.progress import say
 from workbench.settings import ROOT
 from workbench.settings import load as load_workbench
 
-# Permissions that AWS's services use in the role's name, where local AWS does their work itself: statements
-# that no recorded call can be expected for, by their Sid.
+# Statements that no recorded call can be expected for, by their Sid: what AWS's services do in the role's
+# name, where local AWS does their work itself, and what only another setting uses.
 BY_THE_SERVICE = {
     "AccountPublicAccess": "MWAA checks the bucket it reads",
     "AirflowMetrics": "MWAA",
@@ -37,6 +37,7 @@ BY_THE_SERVICE = {
     "ReadAndWriteRuns": "SageMaker and Glue move code, inputs and artefacts",
     "ReadAndWriteExperiments": "SageMaker moves code, inputs and artefacts",
     "FindTheBucket": "Firehose",
+    "ManagedMonitoring": "where monitoring.mode is managed",
     "Log": "Lambda writes what a function prints",
     "Logs": "SageMaker, Glue and MWAA write what their containers print",
     "Metrics": "SageMaker and MWAA publish the metrics of jobs",
@@ -51,6 +52,13 @@ BY_THE_SERVICE = {
 }
 # Allowed for what no test can be expected to reach, or what is not recorded.
 RARELY = {
+    "cloudwatch:DescribeAlarms": "when a canary was rolled back",
+    "dynamodb:DeleteItem": "when an experiment is torn down that has records",
+    "glue:BatchDeletePartition": "when a batch is joined once more",
+    "glue:DeleteTable": "when an experiment is torn down that has tables",
+    "s3:DeleteObject": "when an experiment is torn down that has objects",
+    "sagemaker:ListTrainingJobs": "when an alarm asks for a retraining",
+    "sagemaker:ListMonitoringExecutions": "where monitoring.mode is managed",
     "athena:StopQueryExecution": "when a task is stopped while its query runs",
     "glue:BatchStopJobRun": "when a task is stopped while its job runs",
     "glue:UpdateJob": "when a release changes the job's definition",

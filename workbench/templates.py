@@ -22,6 +22,7 @@ NO_RESOURCE = "the action has no resource to name"
 ACCEPTED = {  # (template, logical name, action or rule): why
     ("roles", "AirflowModels", "sagemaker:ListEndpoints"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListProcessingJobs"): NO_RESOURCE,
+    ("roles", "AirflowModels", "sagemaker:ListMonitoringExecutions"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListTrainingJobs"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListEndpointConfigs"): NO_RESOURCE,
     ("roles", "AirflowModels", "sagemaker:ListModels"): NO_RESOURCE,

@@ -50,6 +50,13 @@ def test_a_teardown_deletes_the_endpoint_and_keeps_the_versions(housekeeping: Pi
     assert again.state == "success", again
 
 
+def test_a_teardown_of_an_experiment_that_is_gone_finds_nothing(housekeeping: Pipeline) -> None:
+    endpoint = load("local").bandit_endpoint("nobody")
+    done = run(housekeeping, "teardown", deployment="bandit", experiment="nobody", confirm=endpoint)
+    assert done.state == "success", done
+    assert done.xcom("tear_down") == []
+
+
 def test_roles_allow_what_was_done(request: pytest.FixtureRequest, housekeeping: Pipeline) -> None:
     """Every call that a role has made in this session, against its policies; and the other way round, where
     the whole directory has run."""

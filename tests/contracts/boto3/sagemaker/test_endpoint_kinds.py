@@ -9,17 +9,22 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-# A server of its own kind: answers after the pause that it is sent, or with the error that it is sent.
+# Answers after the pause that it is sent, with an error, or with how often a worker was started.
 SLOW = """
-import time
+import pathlib, tempfile, time
+
+STARTS = pathlib.Path(tempfile.gettempdir()) / "starts"
 
 def model_fn(model_dir):
-    return None
+    with STARTS.open("a") as file:
+        file.write("x")
 
 def transform_fn(model, body, content_type, accept):
     text = body if isinstance(body, str) else body.decode()
     if text.startswith("fail"):
         raise ValueError("asked to fail")
+    if text == "starts":
+        return STARTS.read_text(), "text/plain"
     time.sleep(float(text))
     return f"slept {text}", "text/plain"
 """
@@ -169,6 +174,11 @@ def test_asynchronous_requests_survive_a_kill(new_local_aws, cases):
     until(lambda: s3.list_objects_v2(Bucket="later", Prefix="out/")["KeyCount"] == 4)
     found = {f"s3://later/{o['Key']}" for o in s3.list_objects_v2(Bucket="later", Prefix="out/")["Contents"]}
     assert found == set(asked)
+    # What a worker keeps in its temporary folder is there for the one that takes its place.
+    s3.put_object(Bucket="later", Key="how-often", Body=b"starts")
+    runtime.invoke_endpoint_async(EndpointName="slow", InputLocation="s3://later/how-often", Filename="said")
+    until(lambda: s3.list_objects_v2(Bucket="later", Prefix="out/said")["KeyCount"])
+    assert s3.get_object(Bucket="later", Key="out/said")["Body"].read() == b"xx"
 
 
 def test_a_serverless_variant_takes_as_many_requests_as_it_says(sm, local_aws, slow_model, deployed, cases):

@@ -157,7 +157,7 @@ with DAG(
     again = TriggerDagRunOperator(
         task_id="again",
         trigger_dag_id="bandit_learning",
-        trigger_run_id="{{ run_id }}.{{ params.batches - 1 }}",
+        trigger_run_id="{{ run_id.split('__left_')[0] }}__left_{{ params.batches - 1 }}",
         conf=following,
         skip_when_already_exists=True,
         doc_md="The next batch, in a run of its own.",

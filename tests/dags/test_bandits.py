@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_the_graph_of_the_warm_start(bag: DagBag) -> None:
         "deploy": ["verify"],
         "verify": [],
     }
+
+
+def test_the_runs_of_a_loop_are_named_after_the_first(bag: DagBag) -> None:
+    """However many there are: a run's name may have 250 characters."""
+    dag = bag.dags["bandit_learning"]
+    template = dag.get_template_env().from_string(dag.get_task("again").trigger_run_id)
+    names = [RUN_ID]
+    for batches in (3, 2):
+        names.append(template.render(run_id=names[-1], params=SimpleNamespace(batches=batches)))
+    assert names == [RUN_ID, f"{RUN_ID}__left_2", f"{RUN_ID}__left_1"]
+    assert len({run_key(name) for name in names}) == 3
 
 
 def test_what_may_be_missing_upstream(bag: DagBag) -> None:

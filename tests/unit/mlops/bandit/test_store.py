@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -201,3 +201,11 @@ def test_deleting_takes_every_record_and_no_other(store: Store, experiment: str)
     assert list(store.models(experiment)) == []
     assert store.model(neighbour, "m-1")["train_state"] == "PENDING"
     assert store.join(neighbour, "j-1")["current_state"] == "PENDING"
+
+
+def test_the_template_makes_the_roles_that_jobs_and_streams_are_given(tables: Any) -> None:
+    settings = load("local")
+    services: tuple[Literal["bandit", "firehose"], ...] = ("bandit", "firehose")
+    for service in services:
+        role = tables.client("iam").get_role(RoleName=f"{settings.stem}-{service}")["Role"]
+        assert role["Arn"] == settings.role_arn(service)

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     drift = commands.add_parser("demo-drift", help="drift, alarm, retraining, a new model, the alarm's end")
     drift.add_argument("--drift", choices=demo_drift.KINDS, default=demo_drift.KINDS[0])
     drift.add_argument("--size", type=float, help="default: the kind's own, see clients/drift.py")
-    drift.add_argument("--rows", type=int, default=400, help="customers in a window")
+    drift.add_argument("--rows", type=int, default=600, help="customers in a window")
     return parser
 
 

@@ -79,15 +79,16 @@ def merge(
     if not known:
         raise counts.refused.nothing_left("ground truth to merge")
     used: set[str] = set()
+    elsewhere: set[str] = set()
     folders = sorted({path.parent for path in files})
     for folder in folders:
         inside = [path for path in files if path.parent == folder]
         place = folder.relative_to(captures)
         name = f"part-00000-{uuid.uuid5(_NAMESPACE, place.as_posix())}.c000.jsonl"
-        records = _inside(_records(inside, locations, counts.refused), within_hour(window))
+        records = _inside(_records(inside, locations, counts.refused), within_hour(window), elsewhere)
         joined = _join(records, known, ambiguous, used, counts)
         write_lines(output / place / name, joined)
-    counts.labels_without_capture = len(known.keys() - used - ambiguous)
+    counts.labels_without_capture = len(known.keys() - used - ambiguous - elsewhere)
     if not counts.matched:
         raise counts.refused.nothing_left(
             f"captured request has a label: {counts.waiting} wait for one, "
@@ -97,12 +98,15 @@ def merge(
 
 
 def _inside(
-    records: Iterator[tuple[str, Json]], bounds: tuple[str, str] | None
+    records: Iterator[tuple[str, Json]], bounds: tuple[str, str] | None, elsewhere: set[str]
 ) -> Iterator[tuple[str, Json]]:
+    """The records of the window; keys of those beside it go to ``elsewhere``: their labels are no orphans."""
     for where, record in records:
         time = record["eventMetadata"].get("inferenceTime") or ""
         if bounds is None or bounds[0] <= time < bounds[1]:
             yield where, record
+        else:
+            elsewhere.add(join_key(record))
 
 
 def read_labels(files: list[Path], locations: Locations, counts: Counts) -> dict[str, Label]:

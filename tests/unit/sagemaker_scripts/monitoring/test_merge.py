@@ -138,10 +138,12 @@ def test_no_labels_and_no_pair_fail(folders, capture, label, tmp_path):
 
 def test_a_window_within_an_hour_joins_its_own_captures(folders, capture, label):
     lines = [capture("1", "0.5", event=f"e{i}", time=f"2026-11-20T10:{i}0:00Z") for i in range(4)]
-    captures, labels, out = folders(lines, [label(f"e{i}", "1") for i in range(4)])
+    truths = [*(label(f"e{i}", "1") for i in range(4)), label("of-nobody", "1")]
+    captures, labels, out = folders(lines, truths)
     counts = merge(captures, labels, out, window=("2026-11-20T10:10:00Z", "2026-11-20T10:30:00Z"))
     assert [record["eventMetadata"]["eventId"] for record in records(out)] == ["e1", "e2"]
-    assert (counts.captures, counts.matched, counts.labels_without_capture) == (2, 2, 2)
+    # The labels of requests beside the window are no orphans: their own window has them.
+    assert (counts.captures, counts.matched, counts.labels_without_capture) == (2, 2, 1)
     counts = merge(captures, labels, out, window=("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"))
     assert counts.matched == 4
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(900)
 SETTINGS = load("local")
 MONITORS = ("data_quality", "model_quality", "bias", "attribution")
 ROWS = 300
-PATIENCE = 180.0
+PATIENCE = 300.0
 
 
 def client(settings: Any, module: str, **options: Any) -> None:

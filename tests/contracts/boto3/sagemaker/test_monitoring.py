@@ -371,11 +371,11 @@ def test_records_that_cannot_be_read_are_named_by_bucket_key_and_line(
 ):
     row = ["0.1,0.2,0.3,0.4,0.5", "0.6"]
     uri = captured_before(4, [
-        _captured(*row, hours=4),
-        _captured(*row, hours=4)[:60],
+        _captured(row[0], row[1], hours=4),
+        _captured(row[0], row[1], hours=4)[:60],
         _captured("MC4x", "MC42", hours=4, encodings=("BASE64", "BASE64")),
         _captured("0.1,0.2,0.3", "0.6", hours=4),
-        _captured(*row, hours=-300),
+        _captured(row[0], row[1], hours=-300),
     ])  # fmt: skip
     schedule = monitor(
         "DataQuality", endpoint, schedule=hours_ago(4), BaselineConfig={"BaseliningJobName": baseline("data")}
@@ -483,7 +483,8 @@ def test_hours_go_on_after_a_kill_and_none_runs_twice(new_local_aws, monkeypatch
     sm.create_endpoint(EndpointName="e", EndpointConfigName="e")
     sm.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig=cases.fast)
     # A capture for every second to come: each window of five seconds finds its own.
-    now, hours = datetime.now(UTC), {}
+    now = datetime.now(UTC)
+    hours: dict[str, list[str]] = {}
     for second in range(1200):
         place = f"captured/e/A/{now + timedelta(seconds=second):%Y/%m/%d/%H}"
         line = _captured("1,2", "0.5", hours=-second / 3600, id_=str(second))

@@ -16,6 +16,7 @@ import jinja2
 import pytest
 
 from config import load
+from local_aws.pytest_plugin import LocalAws
 from mlops.bandit import catalog, joins, rewards
 from mlops.bandit.experiment import HOUR, Experiment
 from mlops.operators.athena import rows
@@ -140,10 +141,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def database(local_aws: Any) -> Any:
-    local_aws.client("s3").create_bucket(Bucket=SETTINGS.bucket)
-    local_aws.client("glue").create_database(DatabaseInput={"Name": SETTINGS.glue_database})
-    return local_aws
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """A local AWS with an environment's bucket and database, whose names other tests may want, too."""
+    aws = LocalAws(tmp_path_factory.mktemp("bandit") / "data")
+    aws.client("s3").create_bucket(Bucket=SETTINGS.bucket)
+    aws.client("glue").create_database(DatabaseInput={"Name": SETTINGS.glue_database})
+    yield aws
+    aws.stop()
 
 
 @pytest.fixture

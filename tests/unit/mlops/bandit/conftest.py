@@ -10,23 +10,28 @@ from typing import Any
 import pytest
 
 from config import load
+from local_aws.pytest_plugin import LocalAws
 from mlops.bandit.store import Store
 
 TEMPLATE = Path(__file__).resolve().parents[4] / "infrastructure" / "bandit.yaml"
 
 
 @pytest.fixture(scope="session")
-def tables(local_aws: Any) -> Any:
-    """The stack of infrastructure/bandit.yaml on the session's local AWS."""
-    cloudformation = local_aws.client("cloudformation")
-    cloudformation.create_stack(
-        StackName="bandit",
-        TemplateBody=TEMPLATE.read_text(),
-        Parameters=[{"ParameterKey": "Environment", "ParameterValue": "local"}],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
-    cloudformation.get_waiter("stack_create_complete").wait(StackName="bandit", WaiterConfig={"Delay": 1})
-    return local_aws
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """The stack of infrastructure/bandit.yaml on a local AWS of its own: its names are an environment's."""
+    aws = LocalAws(tmp_path_factory.mktemp("bandit") / "data")
+    try:
+        cloudformation = aws.client("cloudformation")
+        cloudformation.create_stack(
+            StackName="bandit",
+            TemplateBody=TEMPLATE.read_text(),
+            Parameters=[{"ParameterKey": "Environment", "ParameterValue": "local"}],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="bandit", WaiterConfig={"Delay": 1})
+        yield aws
+    finally:
+        aws.stop()
 
 
 @pytest.fixture

@@ -68,5 +68,6 @@ def test_roles_allow_what_was_done(request: pytest.FixtureRequest, housekeeping:
     assert {"mlops-local-airflow", "mlops-local-glue", "mlops-local-sagemaker"} <= {use.role for use in uses}
     assert missing == []
     here = {item.path.name for item in request.session.items if item.path.parent == request.path.parent}
-    if here == {path.name for path in request.path.parent.glob("test_*.py")}:
+    whole = here == {path.name for path in request.path.parent.glob("test_*.py")}
+    if whole and not request.session.testsfailed:  # a test that failed may have left something undone
         assert unused == []

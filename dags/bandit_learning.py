@@ -11,6 +11,7 @@ from airflow.sdk import DAG, TaskGroup, task
 from config import load
 from mlops.bandit import form, tasks
 from mlops.bandit.workflows import EVALUATION, HOSTING, JOINING, TRAINING
+from mlops.defaults import task_defaults, within
 from mlops.operators import DeployEndpointOperator, ProcessingOperator, TrainingOperator
 from mlops.operators.athena import QueryOperator
 from mlops.schedules import schedule
@@ -42,11 +43,6 @@ failed are claimed again by the next one, and no reward counts twice.
 """
 
 
-def within(seconds: int) -> timedelta:
-    """A task's time for a job that may run so long: starting its machines is not the job's time."""
-    return timedelta(seconds=seconds, minutes=15)
-
-
 with DAG(
     dag_id="bandit_learning",
     schedule=schedule(settings, "bandit_learning"),
@@ -58,16 +54,7 @@ with DAG(
     params=form.learning(settings),
     template_searchpath=[str(Path(__file__).parent / "sql" / "bandit")],
     user_defined_macros={"plan_task": "batch.plan"},  # whose XCom the queries read
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,  # the worker's own role; in a terminal, boto3's environment
-        "region_name": settings.region,
-        "poll_interval": settings.tasks.poll_interval,
-        "deferrable": settings.tasks.deferrable,
-    },
+    default_args=task_defaults(settings),
 ) as dag:
     with TaskGroup("batch", tooltip="Collect rewards, join them with their observations"):
         wait = task.sensor(

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, task
 from config import load
 from mlops.bandit import form, tasks, warm
 from mlops.bandit.workflows import EVALUATION, HOSTING, TRAINING
+from mlops.defaults import task_defaults, within
 from mlops.operators import DeployEndpointOperator, ProcessingOperator, TrainingOperator
 from mlops.operators.athena import QueryOperator
 
@@ -35,11 +36,6 @@ first policy is refused only when it is worse than the log's own.
 """
 
 
-def within(seconds: int) -> timedelta:
-    """A task's time for a job that may run so long: starting its machines is not the job's time."""
-    return timedelta(seconds=seconds, minutes=15)
-
-
 with DAG(
     dag_id="bandit_warm_start",
     schedule=None,
@@ -51,16 +47,7 @@ with DAG(
     params=form.warm_start(settings),
     template_searchpath=[str(Path(__file__).parent / "sql" / "bandit")],
     user_defined_macros={"plan_task": "plan"},  # whose XCom the queries read
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,  # the worker's own role; in a terminal, boto3's environment
-        "region_name": settings.region,
-        "poll_interval": settings.tasks.poll_interval,
-        "deferrable": settings.tasks.deferrable,
-    },
+    default_args=task_defaults(settings),
 ) as dag:
     plan = task(multiple_outputs=True, show_return_value_in_logs=False, doc_md=warm.plan.__doc__)(warm.plan)()
 

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Param, task
 
 from config import load
 from mlops.churn import approval, requests, tasks
+from mlops.defaults import task_defaults
 from mlops.monitoring import tasks as monitoring
 from mlops.operators import DeployEndpointOperator
 
@@ -61,14 +62,7 @@ with DAG(
             description="Kept with the run, for whoever asks later.",
         ),
     },
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,  # the worker's own role; in a terminal, boto3's environment
-        "region_name": settings.region,
-    },
+    default_args=task_defaults(settings),
 ) as dag:
     plan = task(multiple_outputs=True, show_return_value_in_logs=False, doc_md=approval.plan.__doc__)(
         approval.plan
@@ -80,8 +74,6 @@ with DAG(
         model=plan["model"],
         endpoint_config=plan["endpoint_config"],
         deployment=requests.deployment(settings),
-        poll_interval=settings.tasks.poll_interval,
-        deferrable=settings.tasks.deferrable,
         execution_timeout=timedelta(seconds=settings.timeouts.deploy, minutes=15),
         doc_md="Updates the endpoint: a canary first, rolled back when an alarm rings.",
     )

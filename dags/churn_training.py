@@ -11,6 +11,7 @@ from airflow.sdk import DAG, TaskGroup, task
 from config import load
 from mlops.churn import requests, tasks
 from mlops.churn.form import params
+from mlops.defaults import task_defaults, within
 from mlops.monitoring import tasks as monitoring
 from mlops.operators import DeployEndpointOperator, GlueETLOperator, ProcessingOperator, TrainingOperator
 from mlops.schedules import schedule
@@ -45,11 +46,6 @@ completed.
 """
 
 
-def within(seconds: int) -> timedelta:
-    """A task's time for a job that may run so long: starting its machines is not the job's time."""
-    return timedelta(seconds=seconds, minutes=15)
-
-
 with DAG(
     dag_id="churn_training",
     schedule=schedule(settings, "churn_training"),
@@ -61,16 +57,7 @@ with DAG(
     doc_md=DOC,
     params=params(settings),
     template_searchpath=[str(SQL)],
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,  # the worker's own role; in a terminal, boto3's environment
-        "region_name": settings.region,
-        "poll_interval": settings.tasks.poll_interval,
-        "deferrable": settings.tasks.deferrable,
-    },
+    default_args=task_defaults(settings),
 ) as dag:
     with TaskGroup("prepare", tooltip="Fix the input, check it, split and encode it"):
         plan = task(multiple_outputs=True, show_return_value_in_logs=False, doc_md=tasks.plan.__doc__)(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, TaskGroup, task
 
 from config import load
+from mlops.defaults import task_defaults
 from mlops.links import ReturnedLink
 from mlops.monitoring import tasks
 from mlops.monitoring.form import params
@@ -50,16 +51,7 @@ with DAG(
     tags=["churn", "monitoring", settings.environment],
     doc_md=DOC,
     params=params(settings),
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(minutes=10),
-        "aws_conn_id": None,
-        "region_name": settings.region,
-        "poll_interval": settings.tasks.poll_interval,
-        "deferrable": settings.tasks.deferrable,
-    },
+    default_args=task_defaults(settings),
 ) as dag:
     plan = task(show_return_value_in_logs=False, doc_md=tasks.plan.__doc__)(tasks.plan)()
     choose = task.branch(doc_md=tasks.choose.__doc__)(tasks.choose)(plan)

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, task
 
 from config import load
 from mlops import housekeeping
+from mlops.defaults import task_defaults
 
 settings = load()
 
@@ -35,12 +36,7 @@ with DAG(
     tags=["housekeeping", settings.environment],
     doc_md=DOC,
     params=housekeeping.reaper_params(),
-    default_args={
-        "owner": settings.tasks.owner,
-        "retries": settings.tasks.retries,
-        "retry_delay": timedelta(seconds=settings.tasks.retry_delay),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=task_defaults(settings, execution_timeout=timedelta(hours=1)),
 ):
     find = task(housekeeping.find)()
     task(housekeeping.remove)(find)

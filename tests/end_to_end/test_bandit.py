@@ -24,7 +24,7 @@ from mlops.bandit.joins import USED
 from mlops.bandit.store import Store
 from mlops.operators.athena import rows
 from tests.end_to_end.support import Pipeline, eventually
-from workbench import environments
+from workbench import environments, provision
 from workbench.programs import code_version
 from workbench.settings import ROOT
 
@@ -162,6 +162,7 @@ def test_a_warm_start_serves_a_policy_that_has_learned_from_the_log(game: Game) 
 def test_no_observation_and_no_reward_is_lost_whatever_is_killed(game: Game) -> None:
     """kill -9 of the process that serves, then of local AWS, while the client plays; then of Airflow with all
     its workers, while the batch is learned."""
+    before = game.served()
     client = game.play("faults", 200, seed=11)
 
     def played(number: int) -> None:
@@ -178,12 +179,12 @@ def test_no_observation_and_no_reward_is_lost_whatever_is_killed(game: Game) -> 
         process.kill()
     played(110)
     game.pipeline.kill_local_aws()
+    eventually(lambda: provision.answers(game.pipeline.settings), "local AWS", 120)
     output, _ = client.communicate(timeout=400)
     assert client.returncode == 0, output
     steps = game.steps("faults")
     assert len(steps) == len({step["event_id"] for step in steps}) == 200
 
-    before = game.served()
     run_id = game.start(LEARNING, minimum_rewards=200, **ANY)
 
     def training() -> bool:

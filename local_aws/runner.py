@@ -64,8 +64,8 @@ class Runner:
                 return
             group = {"group": self.child.pid, "created": time.time()}
             (self.folder / "child.json").write_text(json.dumps(group))
-            if self.reason != "exited":  # stopped while it was being started
-                self.stop(self.reason)
+            if self.kill_at is not None:  # stopped while it was being started, when there was no group yet
+                self.kill_group(signal.SIGTERM)
             self.pump()
             code = self.child.wait()
             self.publish(code)

@@ -62,6 +62,7 @@ def page(
     rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items() if v)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<link rel="icon" href="data:,">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}: {chip}</title><style>{STYLE}</style></head><body><main>"
         f"<header><h1>{escape(title)}</h1>"

@@ -289,15 +289,6 @@ def test_what_is_not_computed_is_refused_before_the_run(
     assert named in caught.value.response["Error"]["Message"]
 
 
-def test_crawlers_are_refused_and_not_answered_without_crawling(glue: Glue) -> None:
-    glue.api.create_crawler(
-        Name="c", Role=ROLE, DatabaseName="d", Targets={"S3Targets": [{"Path": "s3://b/"}]}
-    )
-    with pytest.raises(ClientError) as caught:
-        glue.api.start_crawler(Name="c")
-    assert caught.value.response["Error"]["Code"] == "UnsupportedOperation"
-
-
 def test_a_run_survives_kill_minus_nine_of_the_server(new_glue: Glue) -> None:
     name = new_glue.job("import time; print('on', flush=True); time.sleep(3); print('end')")
     run_id = new_glue.start(name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ import psutil
 import pytest
 
 from local_aws.processes import Exit, Job
-from tests.unit.local_aws.home import PATIENCE, Ending, Home, left_by_a_killed_server
+from tests.unit.local_aws.home import PATIENCE, ROOT, Ending, Home, left_by_a_killed_server
 
 
 @pytest.fixture
@@ -120,6 +123,31 @@ def test_a_stop_right_after_the_start(home: Home) -> None:
     home.supervisor.start(home.job("import time; time.sleep(60)"), ending)
     home.supervisor.stop("training/one")
     assert ending.wait().reason == "stopped"
+
+
+def test_a_stop_between_the_runners_start_and_its_jobs(tmp_path: Path) -> None:
+    job = {
+        "argv": [sys.executable, "-c", "import time; time.sleep(60)"],
+        "env": {},
+        "cwd": str(tmp_path),
+        "timeout_seconds": None,
+        "grace_seconds": 60,
+    }
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    code = (
+        "import os, pathlib, signal, subprocess\n"
+        "from local_aws.runner import Runner\n"
+        "class Stopped(subprocess.Popen):\n"
+        "    def __init__(self, *arguments, **options):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        super().__init__(*arguments, **options)\n"
+        "subprocess.Popen = Stopped\n"
+        "Runner(pathlib.Path('.')).run()\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=PATIENCE, check=True)
+    end = json.loads((tmp_path / "exit.json").read_text())
+    assert (end["code"], end["reason"]) == (-signal.SIGTERM, "stopped")
 
 
 GRANDCHILD = (

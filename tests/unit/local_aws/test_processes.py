@@ -126,7 +126,7 @@ def test_a_stop_right_after_the_start(home: Home) -> None:
 
 
 def test_a_stop_between_the_runners_start_and_its_jobs(tmp_path: Path) -> None:
-    job = {
+    job: dict[str, Any] = {
         "argv": [sys.executable, "-c", "import time; time.sleep(60)"],
         "env": {},
         "cwd": str(tmp_path),

@@ -36,6 +36,7 @@ def main(base: Path) -> int:
     while failed is None and any(process.poll() is None for process in running.values()):
         time.sleep(LOOK_SECONDS)
         failed = next((name for name, process in running.items() if process.poll()), None)
+    failed = failed and _first_to_fail(hosts, running)
     _stop(list(running.values()))
     failed = failed or next((name for name, process in running.items() if process.returncode), None)
     for host in reversed(hosts):
@@ -43,11 +44,28 @@ def main(base: Path) -> int:
             shutil.copytree(Path(host["base"]) / part, base / part, dirs_exist_ok=True, symlinks=True)
     if failed is None:
         return 0
-    reason = Path(next(host["base"] for host in hosts if host["host"] == failed)) / "output" / "failure"
-    if reason.is_file():
+    code = running[failed].returncode
+    reason = _failure_file(next(host for host in hosts if host["host"] == failed))
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    if code > 0 and reason.is_file():
         (base / "output" / "failure").write_text(f"{failed}: {reason.read_text(errors='replace')}")
-    print(f"{failed} ended with code {running[failed].returncode}", file=sys.stderr, flush=True)
-    return running[failed].returncode if running[failed].returncode > 0 else 1
+    elif code < 0:
+        (base / "output" / "failure").write_text(f"{failed} {how}")
+    print(f"{failed} {how}", file=sys.stderr, flush=True)
+    return code if code > 0 else 1
+
+
+def _first_to_fail(hosts: list[dict[str, Any]], running: dict[str, subprocess.Popen[bytes]]) -> str:
+    """The host whose failure explains the others', which may have ended meanwhile for want of it."""
+    codes = {name: process.poll() for name, process in running.items()}
+    killed = [name for name, code in codes.items() if code is not None and code < 0]
+    wrote = {host["host"]: _failure_file(host) for host in hosts if _failure_file(host).is_file()}
+    told = sorted(wrote, key=lambda name: wrote[name].stat().st_mtime_ns)
+    return [*killed, *told, *(name for name, code in codes.items() if code)][0]
+
+
+def _failure_file(host: dict[str, Any]) -> Path:
+    return Path(host["base"]) / "output" / "failure"
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:

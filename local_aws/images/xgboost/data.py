@@ -83,13 +83,18 @@ def data_files(folder: Path) -> list[Path]:
     return found
 
 
+def has_data(folder: Path) -> bool:
+    """Whether there is a data file that is not empty. Raises UserError as `data_files`."""
+    return any(file.stat().st_size for file in data_files(folder))
+
+
 def load(channel: str, folder: Path, content_type: str, *, weights: bool = False) -> xgb.DMatrix:
     """All data files of one channel as a DMatrix: label, then (with weights) the row's weight, then features.
 
     Raises UserError when there is no data, or when a file is not what the content type says.
     """
     files = data_files(folder)
-    if not any(file.stat().st_size for file in files):
+    if not has_data(folder):
         raise UserError(f"No data in {'training' if channel == 'train' else channel} channel path {folder}")
     if content_type == CSV:
         return _matrix(_read_csv(files), weights=weights)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
+from xgboost import collective
 
-from local_aws.images.xgboost import data
+from local_aws.images.xgboost import cluster, data
 from local_aws.images.xgboost.errors import AlgorithmError, UserError
 from local_aws.images.xgboost.hyperparameters import metric_is_maximized, validate
 from local_aws.images.xgboost.metrics import split_metrics
@@ -67,8 +68,41 @@ def fit(base: Path, configuration: Configuration, stopping: threading.Event) -> 
     Raises UserError or AlgorithmError; nothing is left in the model folder then.
     """
     values = validate(configuration.hyperparameters)
+    check_channels(configuration.channels)
+    hosts = cluster.of(base)
+    if hosts is None:
+        log.info("Single node training.")
+        booster = train_model(base, configuration, values, stopping)
+        publish(bytes(booster.save_raw("ubj")), base / "model" / MODEL_NAME, base / "tmp")
+        return
+    if values.get("booster") == "gblinear":
+        raise UserError(
+            "booster gblinear cannot be trained on several hosts: XGBoost would fit one model on each. "
+            "Use InstanceCount 1."
+        )
+    folders = [base / "input" / "data" / name for name in configuration.channels if name != "code"]
+    having = hosts.among(all(data.has_data(folder) for folder in folders))
+    if not having.hosts:
+        raise UserError(f"No data in training channel path {base / 'input' / 'data' / 'train'}")
+    if having.current not in having.hosts:
+        log.warning("Host %s has no data and is not used for distributed training.", having.current)
+        return
+    log.info("Distributed node training with %d hosts: %s", len(having.hosts), list(having.hosts))
+    values = {"nthread": having.threads, **values}
+    with cluster.joined(having, "training"):
+        booster = train_model(base, configuration, values, stopping)
+    if having.is_master:
+        publish(bytes(booster.save_raw("ubj")), base / "model" / MODEL_NAME, base / "tmp")
+
+
+def train_model(
+    base: Path, configuration: Configuration, values: dict[str, Any], stopping: threading.Event
+) -> xgb.Booster:
+    """Reads the channels and boosts; in a collective with the other hosts when there is one.
+
+    XGBoost compares the widths of the hosts' matrices as it makes them: they too must be made inside.
+    """
     train, validation = load_channels(base, configuration.channels, weights=bool(values.get("csv_weights")))
-    log.info("Single node training.")
     log.info("Train matrix has %d rows and %d columns", train.num_row(), train.num_col())
     if validation is not None:
         log.info("Validation matrix has %d rows", validation.num_row())
@@ -79,8 +113,7 @@ def fit(base: Path, configuration: Configuration, stopping: threading.Event) -> 
             )
     for matrix in (train, *([validation] if validation is not None else [])):
         check_labels(matrix.get_label(), values)
-    booster = train_booster(values, train, validation, configuration.checkpoints, base / "tmp", stopping)
-    publish(bytes(booster.save_raw("ubj")), base / "model" / MODEL_NAME, base / "tmp")
+    return train_booster(values, train, validation, configuration.checkpoints, base / "tmp", stopping)
 
 
 class Configuration:
@@ -98,10 +131,8 @@ class Configuration:
         self.checkpoints = checkpoints
 
 
-def load_channels(
-    base: Path, channels: dict[str, dict[str, Any]], *, weights: bool
-) -> tuple[xgb.DMatrix, xgb.DMatrix | None]:
-    """The train and validation data. As in the image, a weight column is expected in `train` only."""
+def check_channels(channels: dict[str, dict[str, Any]]) -> None:
+    """Raises UserError for a channel that the algorithm does not know, for Pipe mode, for no `train`."""
     for name, channel in channels.items():
         if name not in CHANNELS:
             raise UserError(f"Extraneous channel found: {name}")
@@ -111,6 +142,12 @@ def load_channels(
             )
     if "train" not in channels:
         raise UserError("Missing required channel: train")
+
+
+def load_channels(
+    base: Path, channels: dict[str, dict[str, Any]], *, weights: bool
+) -> tuple[xgb.DMatrix, xgb.DMatrix | None]:
+    """The train and validation data. As in the image, a weight column is expected in `train` only."""
     # One content type for both, the training channel's, as in the image.
     content_type = data.content_type_of(channels["train"])
     folder = base / "input" / "data"
@@ -212,7 +249,7 @@ def _early_stopping(
 
 
 class Monitor(xgb.callback.TrainingCallback):
-    """Prints `[0]<TAB>train-logloss:0.48123<TAB>...`, which metric definitions match."""
+    """Prints `[0]<TAB>train-logloss:0.48123<TAB>...`, which metric definitions match; one host does."""
 
     def __init__(self, start: int, write: Callable[[str], None] = print) -> None:
         self.start = start
@@ -224,7 +261,8 @@ class Monitor(xgb.callback.TrainingCallback):
             for data_name, metrics in evals_log.items()
             for metric, history in metrics.items()
         ]
-        self.write("\t".join([f"[{self.start + epoch}]", *scores]))
+        if collective.get_rank() == 0:
+            self.write("\t".join([f"[{self.start + epoch}]", *scores]))
         return False
 
 
@@ -250,9 +288,10 @@ class StopWhen(xgb.callback.TrainingCallback):
         self.stopping = stopping
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
-        if self.stopping.is_set():
+        stopped = cluster.any_of_them(self.stopping.is_set())  # no host may go on alone
+        if stopped:
             log.info("Stopped by SIGTERM after iteration %d; the model so far is saved.", epoch)
-        return self.stopping.is_set()
+        return stopped
 
 
 def load_checkpoint(folder: Path) -> tuple[xgb.Booster | None, int]:

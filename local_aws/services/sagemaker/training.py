@@ -95,11 +95,8 @@ def _check_algorithm(service: Service, request: dict[str, Any]) -> None:
 
 
 def _check_instances(request: dict[str, Any]) -> None:
-    """Several instances run a script of the user's. The built-in algorithm would train each shard alone."""
     resources = request["ResourceConfig"]
     count, instance_type = resources.get("InstanceCount", 1), resources.get("InstanceType")
-    if is_built_in(request):
-        jobs.check_instances(count, instance_type, "training job")
     jobs.check_instances(count, instance_type, "training job", most=MOST_INSTANCES)
     if count > 1 and request.get("CheckpointConfig"):
         raise errors.unsupported("CheckpointConfig of a job with several instances")

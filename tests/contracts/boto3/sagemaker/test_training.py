@@ -33,6 +33,27 @@ def test_the_model_learns_and_reports_its_metrics(trained, customers, local_aws)
     assert sum(point["SampleCount"] for point in statistics) == 20
 
 
+def test_two_instances_with_half_the_objects_each_train_one_model(
+    sm, s3, bucket, customers, trained, cases, name
+):
+    request = cases.training(bucket, name)
+    request["ResourceConfig"] = {**request["ResourceConfig"], "InstanceCount": 2}
+    for half in (0, 1):
+        s3.put_object(Bucket=bucket, Key=f"{name}/{half}.csv", Body=cases.csv(customers[half:400:2]))
+    source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    source.update(S3Uri=f"s3://{bucket}/{name}/", S3DataDistributionType="ShardedByS3Key")
+    sm.create_training_job(**request)
+    job = cases.ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert job["TrainingJobStatus"] == "Completed", job["FailureReason"]
+    reached, alone = (
+        {metric["MetricName"]: metric["Value"] for metric in each["FinalMetricDataList"]}
+        for each in (job, trained.job)
+    )
+    # The same rows in other histograms. The validation channel is whole on both hosts.
+    assert reached["validation:auc"] == pytest.approx(alone["validation:auc"], abs=0.02)
+    assert reached["train:logloss"] == pytest.approx(alone["train:logloss"], abs=0.02)
+
+
 def test_the_log_carries_every_round_with_tabs_as_the_service_stores_them(trained, local_aws):
     logs = local_aws.client("logs")
     group, name = "/aws/sagemaker/TrainingJobs", trained.job["TrainingJobName"]
@@ -148,9 +169,9 @@ def test_what_aws_refuses_is_refused_with_its_codes(sm, bucket, customers, cases
         "ValidationException",
         "Requested resource not found.",
     )
-    two = {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5}
+    many = {"InstanceCount": 5, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5}
     assert (
-        code("create_training_job", **cases.training(bucket, name, ResourceConfig=two))[0]
+        code("create_training_job", **cases.training(bucket, name, ResourceConfig=many))[0]
         == "ResourceLimitExceeded"
     )
     bad = cases.training(bucket, name, RoleArn="arn:aws:iam::1:role/nobody-knows")

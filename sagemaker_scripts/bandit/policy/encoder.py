@@ -68,6 +68,11 @@ class Encoder:
         return {"version": VERSION, "features": self.state}
 
     @property
+    def namespaces(self) -> list[tuple[str, list[int]]]:
+        """The namespaces of the context, and the places of the features that each one holds."""
+        return [(namespace, [place for place, _ in members]) for namespace, members in self._context]
+
+    @property
     def fitted(self) -> bool:
         """Whether the numbers' edges were learned; true at once when there is no number."""
         features = (*self.config.context, *self.config.arm_features)
@@ -151,32 +156,40 @@ def _in_order(features: Sequence[Feature], observation: Any) -> Sequence[Any]:
 def _groups(features: Sequence[Feature], state: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     ordered = sorted(enumerate(features), key=lambda entry: entry[1].namespace)
     return [
-        (namespace, [(place, _token(feature, state.get(feature.name))) for place, feature in members])
+        (namespace, [(place, token(feature, state.get(feature.name))) for place, feature in members])
         for namespace, members in groupby(ordered, key=lambda entry: entry[1].namespace)
     ]
 
 
-def _token(feature: Feature, learned: Mapping[str, Any] | None) -> Token:
+def bins_of(feature: Feature, learned: Mapping[str, Any] | None) -> tuple[list[float], list[str]] | None:
+    """The edges between a number's bins, and the token of each bin; None for what is not coded in bins."""
+    if learned is None or "edges" not in learned:
+        return None
+    edges = [float(edge) for edge in learned["edges"]]
+    return edges, [f"{feature.name}={place}" for place in range(len(edges) + 1)]
+
+
+def token(feature: Feature, learned: Mapping[str, Any] | None) -> Token:
     """The function that makes a feature's token of its value, and refuses what the schema does not allow."""
     name = feature.name
     missing = f"{name}_{MISSING}"
 
     def checked(written: Token) -> Token:
-        def token(value: Any) -> str:
+        def write(value: Any) -> str:
             value = value_of(feature, value)
             return missing if value is None else written(value)
 
-        return token
+        return write
 
     if feature.kind == "category":
         return checked(lambda value: f"{name}={escape(value)}")
     if learned is None:  # nothing was learned: the policy is uniform and the token means nothing
         return checked(lambda _value: f"{name}=unknown")
-    if "edges" not in learned:
+    bins = bins_of(feature, learned)
+    if bins is None:
         mean, scale = float(learned["mean"]), float(learned["scale"])
         return checked(lambda value: f"{name}:{(value - mean) / scale:.6g}")
-    edges = [float(edge) for edge in learned["edges"]]
-    tokens = [f"{name}={place}" for place in range(len(edges) + 1)]
+    edges, tokens = bins
     carefully = checked(lambda value: tokens[bisect_right(edges, value)])
 
     def binned(value: Any) -> str:

@@ -36,7 +36,7 @@ class Examples:
         self._fixed = [f"|{ARM_NAMESPACE} {ARM_FEATURE}={escape(str(arm))}" for arm in config.arms or ()]
         # For each arm played, the text before its label and the text after it: a training has millions.
         blocks = [f"{line}\n" for line in self._fixed]
-        self._around = [("".join(blocks[:place]), "".join(blocks[place:])) for place in range(len(blocks))]
+        self.around = [("".join(blocks[:place]), "".join(blocks[place:])) for place in range(len(blocks))]
 
     def lines(
         self, observation: Observation, arms: Sequence[Arm] | None = None, label: Label | None = None
@@ -52,7 +52,7 @@ class Examples:
         """A labelled block as in a file, with the empty line at its end. Raises InvalidObservation."""
         if self.config.arms is None:
             return "\n".join(self.lines(observation, arms, label)) + "\n\n"
-        before, rest = self._around[label.place]
+        before, rest = self.around[label.place]
         cost = f"0:{label.cost:.6g}:{label.probability:.6g} "
         return f"shared{self.encoder.context(observation)}\n{before}{cost}{rest}\n"
 

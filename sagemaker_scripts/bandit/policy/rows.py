@@ -12,12 +12,14 @@ import math
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .config import Config
@@ -73,31 +75,75 @@ def read(
     encode: Callable[[Row], Encoded],
     *,
     now: float | None = None,
-) -> Iterator[Encoded]:
+    encode_many: Callable[[pa.RecordBatch], pa.Array | None] | None = None,
+) -> Iterator[Encoded | pa.Array]:
     """`encode` of every usable row of the files below a folder.
+
+    encode_many: encodes rows of Parquet files at once, with null for each that is to be checked and encoded
+    by itself; what it made comes as arrays without null, in between.
 
     What `encode` or the checks refuse (InvalidObservation) is added to `refused`. An event that comes twice
     counts once; with another reward the second one is refused. Memory: about 150 bytes a row, for event ids.
     Raises NoRows when there is no file, or one cannot be read; the message names it.
     """
-    latest = (time.time() if now is None else now) + FUTURE_SECONDS
+    latest = latest_moment(now)
     fixed = {str(arm): place for place, arm in enumerate(config.arms)} if config.arms else None
     rewards: dict[str, float] = {}
-    for raw in _raw(folder):
-        try:
-            row = check(raw, config, fixed, latest)
-            known = rewards.get(row.event_id)
-            if known is None:
-                encoded = encode(row)
-            elif known == row.reward:
+
+    def one_by_one(raws: Iterable[Mapping[str, Any]]) -> Iterator[Encoded]:
+        for raw in raws:
+            try:
+                row = check(raw, config, fixed, latest)
+                known = rewards.get(row.event_id)
+                if known is None:
+                    encoded = encode(row)
+                elif known == row.reward:
+                    continue
+                else:
+                    raise InvalidObservation("conflicting reward", f"{row.reward:g} after {known:g}")
+            except InvalidObservation as error:
+                refused.add(str(raw.get("event_id")), error)
                 continue
-            else:
-                raise InvalidObservation("conflicting reward", f"{row.reward:g} after {known:g}")
-        except InvalidObservation as error:
-            refused.add(str(raw.get("event_id")), error)
+            rewards[row.event_id] = row.reward
+            yield encoded
+
+    files = _files(folder)
+    for batch in _batches([file for file, magic in files.items() if magic == PARQUET]):
+        encoded = encode_many(batch) if encode_many else None
+        if encoded is None:
+            yield from one_by_one(_raw(batch))
             continue
-        rewards[row.event_id] = row.reward
-        yield encoded
+        ids, values = batch["event_id"].to_pylist(), batch["reward"].to_pylist()
+        encoded = _unique(encoded, ids, rewards)
+        for begin, end in _runs(encoded):
+            if encoded[begin].is_valid:
+                rewards.update(zip(ids[begin:end], values[begin:end], strict=True))
+                yield encoded.slice(begin, end - begin)
+            else:
+                yield from one_by_one(_raw(batch.slice(begin, end - begin)))
+    for file, magic in files.items():
+        if magic != PARQUET:
+            yield from one_by_one(_lines(file, zipped=magic.startswith(GZIP)))
+
+
+def latest_moment(now: float | None = None) -> float:
+    """Epoch seconds beyond which a clock is wrong."""
+    return (time.time() if now is None else now) + FUTURE_SECONDS
+
+
+def _unique(encoded: pa.Array, ids: Sequence[str], known: Mapping[str, float]) -> pa.Array:
+    """Null also where an event is there twice, or is known from before."""
+    if len(set(ids)) == len(ids) and known.keys().isdisjoint(ids):
+        return encoded
+    often = Counter(ids)
+    return pc.if_else(pa.array([often[name] == 1 and name not in known for name in ids]), encoded, None)
+
+
+def _runs(encoded: pa.Array) -> Iterator[tuple[int, int]]:
+    """Begin and end of the stretches that are all null, or have none."""
+    valid = encoded.is_valid().to_numpy(zero_copy_only=False)
+    ends = [*(np.flatnonzero(valid[1:] != valid[:-1]) + 1).tolist(), len(valid)]
+    return zip([0, *ends], ends, strict=False)
 
 
 def check(
@@ -158,32 +204,35 @@ def _json(raw: Mapping[str, Any], key: str) -> Any:
         raise InvalidObservation("unusable value", f"{key} is not JSON: {value!r:.80}") from None
 
 
-def _raw(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows as they are written: those of Parquet files in the order of their time, then those of other files.
+def _files(folder: Path) -> dict[Path, bytes]:
+    """The files below a folder, and the first bytes that tell them apart: UNLOAD adds no suffix."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
+    if not files:
+        raise NoRows(f"there is no file in {folder}")
+    return {file: _first_bytes(file) for file in files}
+
+
+def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    """Rows of Parquet files in the order of their time.
 
     A query writes its Parquet files in no order, and what is learned depends on it. So they are sorted, in
     memory: some 300 bytes a row. Logs are in order already.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
     if not files:
-        raise NoRows(f"there is no file in {folder}")
-    magic = {file: _first_bytes(file) for file in files}
-    tables = [_naming(file, _table) for file in files if magic[file] == PARQUET]
-    if tables:
-        table = pa.concat_tables(tables, promote_options="permissive")
-        if "timestamp" in table.column_names:
-            table = table.sort_by([("timestamp", "ascending"), ("event_id", "ascending")])
-        for batch in table.to_batches(BATCH_ROWS):
-            columns = [column.to_pylist() for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                yield dict(zip(batch.schema.names, values, strict=True))
-    for file in files:
-        if magic[file] != PARQUET:
-            yield from _lines(file, zipped=magic[file].startswith(GZIP))
+        return
+    table = pa.concat_tables([_naming(file, _table) for file in files], promote_options="permissive")
+    if "timestamp" in table.column_names:
+        table = table.sort_by([("timestamp", "ascending"), ("event_id", "ascending")])
+    yield from table.to_batches(BATCH_ROWS)
+
+
+def _raw(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    columns = [column.to_pylist() for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
 
 
 def _first_bytes(file: Path) -> bytes:
-    """Files are told apart by them: UNLOAD adds no suffix."""
     with file.open("rb") as stream:
         return stream.read(len(PARQUET))
 

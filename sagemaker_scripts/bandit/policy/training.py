@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import json
 import os
 import re
@@ -20,23 +21,28 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import vowpalwabbit
 
 from . import config as configuration
 from . import model as models
+from .columns import Columns, data
 from .config import Config
 from .encoder import Encoder
 from .errors import InvalidConfig, NoRows, PolicyError, UnusableModel
 from .examples import Examples, Label
-from .rows import Refused, Row, read
+from .rows import Refused, Row, latest_moment, read
 
 MODEL_ID = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")  # what SageMaker allows in a job's name
 FIT_ROWS = 100_000  # contexts that the encoder's edges are learned from
 PROBES = 20
 REFUSED_FILE = "refused.jsonl"
 OPEN_SECONDS = 60.0
+PIPE_BYTES = 1 << 20  # several batches of rows: the learner reads one while the next ones are encoded
 AVERAGE_LOSS = re.compile(r"average loss = (\S+)")
 
 
@@ -61,23 +67,37 @@ class Feed:
         self.rows = 0
         self.first: list[Row] = []
         self.refused = Refused()
-        self._cost = examples.config.cost
+        self._columns = Columns(examples, latest_moment(now))
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         for _ in range(self.passes):
             # What one pass refuses, the next one refuses again.
             self.rows, self.refused = 0, Refused()
             config = self.examples.config
-            for text in read(self.folder, config, self.refused, self._text, now=self.now):
-                self.rows += 1
-                yield text
+            for text in read(
+                self.folder, config, self.refused, self._text, now=self.now, encode_many=self._texts
+            ):
+                if isinstance(text, pa.Array):
+                    self.rows += len(text)
+                    yield data(text)
+                else:
+                    self.rows += 1
+                    yield text.encode()
 
     def _text(self, row: Row) -> str:
-        label = Label(row.place, self._cost(row.reward), row.probability)
+        label = Label(row.place, self.examples.config.cost(row.reward), row.probability)
         text = self.examples.text(row.observation, row.arms, label)
         if len(self.first) < PROBES:
             self.first.append(row)
         return text
+
+    def _texts(self, batch: pa.RecordBatch) -> pa.Array | None:
+        texts = self._columns.texts(batch)
+        if texts is None or len(self.first) >= PROBES:
+            return texts
+        # The first rows are taken one by one, and noted.
+        so_far = np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False))
+        return pc.if_else(pa.array(so_far > PROBES), texts, None)
 
 
 def train(
@@ -175,7 +195,7 @@ def _check_share(feed: Feed, rows: Path | None) -> None:
 
 
 def _learn(
-    config: Config, parent: Path | None, learner: Path, seed: int, blocks: Iterable[str]
+    config: Config, parent: Path | None, learner: Path, seed: int, blocks: Iterable[bytes | memoryview]
 ) -> float | None:
     """Run VW over blocks of text. Returns its average loss, None when there was nothing to learn from.
 
@@ -208,7 +228,7 @@ def _learn(
     return None
 
 
-def _opened(pipe: Path, reader: subprocess.Popen[bytes]) -> TextIO:
+def _opened(pipe: Path, reader: subprocess.Popen[bytes]) -> BinaryIO:
     """The writing end of a pipe, as soon as its reader has opened it."""
     deadline = time.monotonic() + OPEN_SECONDS
     while True:
@@ -222,7 +242,9 @@ def _opened(pipe: Path, reader: subprocess.Popen[bytes]) -> TextIO:
                 raise BrokenPipeError from None
             time.sleep(0.01)
     os.set_blocking(descriptor, True)
-    return open(descriptor, "w", encoding="utf-8", buffering=1 << 16)  # noqa: PTH123  # a descriptor has no path
+    with suppress(OSError):  # a system may allow less
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return open(descriptor, "wb", buffering=1 << 16)  # noqa: PTH123  # a descriptor has no path
 
 
 def _probes(metadata: models.Metadata, learner: Path, rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -128,7 +128,7 @@ def test_vw_that_fails_is_quoted(tmp_path: Path, simple: config.Config, rows_fol
     broken = tmp_path / "broken.model"
     broken.write_bytes(b"no model")
     with pytest.raises(UnusableModel, match=r"Vowpal Wabbit ended with code [1-9]"):
-        training._learn(simple, broken, tmp_path / "out", 0, ["shared |s a\n|a b\n\n"] * 10_000)
+        training._learn(simple, broken, tmp_path / "out", 0, [b"shared |s a\n|a b\n\n"] * 10_000)
 
 
 def test_damaged_models_are_refused(trained: Path, tmp_path: Path) -> None:

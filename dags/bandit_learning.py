@@ -10,9 +10,10 @@ from airflow.sdk import DAG, TaskGroup, task
 
 from config import load
 from mlops.bandit import form, tasks
-from mlops.bandit.workflows import EVALUATION, HOSTING, JOINING, TRAINING
+from mlops.bandit.steps import train_and_evaluate
+from mlops.bandit.workflows import HOSTING, JOINING
 from mlops.defaults import task_defaults, within
-from mlops.operators import DeployEndpointOperator, ProcessingOperator, TrainingOperator
+from mlops.operators import DeployEndpointOperator
 from mlops.operators.athena import QueryOperator
 from mlops.schedules import schedule
 
@@ -97,27 +98,7 @@ with DAG(
             doc_md=tasks.settle.__doc__,
         )(tasks.settle)(plan, count.output)
 
-    train = TrainingOperator(
-        task_id="train",
-        step="train",
-        config=plan["training"],
-        pre_execute=tasks.begins(TRAINING),
-        post_execute=tasks.ends(TRAINING),
-        on_failure_callback=tasks.fails(TRAINING),
-        execution_timeout=within(settings.timeouts.train),
-        doc_md="The next policy: the last one, and this batch's events.",
-    )
-    evaluate = ProcessingOperator(
-        task_id="evaluate",
-        step="evaluate",
-        config=plan["evaluation"],
-        inputs={"challenger": train.output["model"]},
-        pre_execute=tasks.begins_evaluation,
-        post_execute=tasks.ends(EVALUATION),
-        on_failure_callback=tasks.fails(EVALUATION),
-        execution_timeout=within(settings.timeouts.evaluate),
-        doc_md="Challenger, champion and the logged policy on the same events, none of them trained on.",
-    )
+    train, evaluate = train_and_evaluate(settings, plan)
     gate = task.branch(trigger_rule="none_failed", doc_md=tasks.gate.__doc__)(tasks.gate)(
         plan, model_uri=train.output["model"]
     )

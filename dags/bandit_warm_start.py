@@ -9,9 +9,10 @@ from airflow.sdk import DAG, task
 
 from config import load
 from mlops.bandit import form, tasks, warm
-from mlops.bandit.workflows import EVALUATION, HOSTING, TRAINING
+from mlops.bandit.steps import train_and_evaluate
+from mlops.bandit.workflows import HOSTING
 from mlops.defaults import task_defaults, within
-from mlops.operators import DeployEndpointOperator, ProcessingOperator, TrainingOperator
+from mlops.operators import DeployEndpointOperator
 from mlops.operators.athena import QueryOperator
 
 settings = load()
@@ -68,27 +69,7 @@ with DAG(
     count = QueryOperator(task_id="count", query="count.sql", doc_md="What became of them.", **query)
     settle = task(trigger_rule="none_failed", doc_md=warm.settle.__doc__)(warm.settle)(plan, count.output)
 
-    train = TrainingOperator(
-        task_id="train",
-        step="train",
-        config=plan["training"],
-        pre_execute=tasks.begins(TRAINING),
-        post_execute=tasks.ends(TRAINING),
-        on_failure_callback=tasks.fails(TRAINING),
-        execution_timeout=within(settings.timeouts.train),
-        doc_md="Vowpal Wabbit, with the feature encoding learned from the log's observations.",
-    )
-    evaluate = ProcessingOperator(
-        task_id="evaluate",
-        step="evaluate",
-        config=plan["evaluation"],
-        inputs={"challenger": train.output["model"]},
-        pre_execute=tasks.begins_evaluation,
-        post_execute=tasks.ends(EVALUATION),
-        on_failure_callback=tasks.fails(EVALUATION),
-        execution_timeout=within(settings.timeouts.evaluate),
-        doc_md="The policy's value on events that it was not trained on.",
-    )
+    train, evaluate = train_and_evaluate(settings, plan)
     gate = task.short_circuit(trigger_rule="none_failed", doc_md=warm.gate.__doc__)(warm.gate)(
         plan, model_uri=train.output["model"]
     )

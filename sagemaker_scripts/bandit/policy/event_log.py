@@ -25,12 +25,12 @@ from typing import Any, BinaryIO
 
 log = logging.getLogger(__name__)
 
-# Firehose's limits of a PutRecordBatch call, and of a record.
+# Firehose's limits of a PutRecordBatch call (its records and their bytes), and of a record.
+RECORDS = 500
 BATCH_BYTES = 4 << 20
 RECORD_BYTES = 1_000 << 10
 # Lines that make one record together: Firehose bills 5 KB for a smaller one, and each costs time to send.
 JOINED_BYTES = 64 << 10
-LINES = 500  # of one call, which takes no more records than that
 SEGMENT_BYTES = 16 << 20  # a spool file is closed and sent to its end beyond this
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 STOP_SECONDS = 20.0  # SageMaker kills a container thirty seconds after SIGTERM
@@ -96,7 +96,9 @@ class EventLog:
             if self._spool.size > SEGMENT_BYTES:
                 self._full.append(self._spool)
                 self._spool = _Spool.create(self.folder)
-        self._wake.set()
+        # It is cleared before the file is read; while it is set, the line will be seen.
+        if not self._wake.is_set():
+            self._wake.set()
 
     @property
     def waiting(self) -> int:
@@ -163,33 +165,33 @@ class EventLog:
         return self._drain(current)
 
     def _drain(self, spool: _Spool) -> bool:
-        while lines := spool.unsent():
-            refused = self._send(joined(lines))
+        while records := spool.unsent():
+            refused = self._send(records)
             again = sum(record.count(b"\n") for record in refused)
-            self.sent += len(lines) - again
+            self.sent += sum(record.count(b"\n") for record in records) - again
             self.retried += again
             if refused:
                 # What was taken must not be sent again: the refused ones go to the end of the spool.
                 with self._lock:
                     for record in refused:
                         spool.append(record)
-            spool.mark_sent(lines)
+            spool.mark_sent(records)
             if refused:
                 return False
         return True
 
 
-def joined(lines: Sequence[bytes]) -> list[bytes]:
-    """Lines put together to records."""
-    records: list[list[bytes]] = []
-    size = 0
-    for line in lines:
-        if not records or size + len(line) > JOINED_BYTES:
-            records.append([])
-            size = 0
-        records[-1].append(line)
-        size += len(line)
-    return [b"".join(record) for record in records]
+def joined(content: bytes) -> list[bytes]:
+    """Lines put together to the records of one call; a last line that has no end yet is left out."""
+    records: list[bytes] = []
+    begin = 0
+    while len(records) < RECORDS:
+        end = content.rfind(b"\n", begin, begin + JOINED_BYTES) + 1 or content.find(b"\n", begin) + 1
+        if not end:
+            break
+        records.append(content[begin:end])
+        begin = end
+    return records
 
 
 class _Spool:
@@ -243,21 +245,13 @@ class _Spool:
             self.size = whole
 
     def unsent(self) -> list[bytes]:
-        """The next lines, no more than fit into one call."""
+        """The next records, no more than fit into one call."""
         with self.path.open("rb") as stream:
             stream.seek(self._sent)
-            lines: list[bytes] = []
-            total = 0
-            for line in stream:
-                total += len(line)
-                # The last line may still be in the making.
-                if total > BATCH_BYTES or len(lines) == LINES or not line.endswith(b"\n"):
-                    break
-                lines.append(line)
-            return lines
+            return joined(stream.read(BATCH_BYTES))
 
-    def mark_sent(self, lines: Sequence[bytes]) -> None:
-        self._sent += sum(map(len, lines))
+    def mark_sent(self, records: Sequence[bytes]) -> None:
+        self._sent += sum(map(len, records))
         partial = self._note.with_suffix(".partial")
         partial.write_text(str(self._sent))
         partial.replace(self._note)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import model as models
 from .errors import InvalidObservation
@@ -61,8 +61,7 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A checked request, with the policy's answer. slate: whether the request named top_k."""
 
     observation: Any

@@ -73,7 +73,8 @@ def test_what_is_appended_arrives_in_order_and_nothing_stays(tmp_path: Path) -> 
 
 def test_lines_are_joined_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "JOINED_BYTES", 24)
-    assert event_log.joined([b"12345678901\n"] * 5 + [b"x" * 30 + b"\n", b"1\n"]) == [
+    lines = b"12345678901\n" * 5 + b"x" * 30 + b"\n" + b"1\n"
+    assert event_log.joined(lines + b"no end yet") == [
         b"12345678901\n" * 2,
         b"12345678901\n" * 2,
         b"12345678901\n",

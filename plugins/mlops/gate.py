@@ -8,14 +8,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-
-class EvaluationUnusable(ValueError):
-    """evaluation.json lacks what the decision needs; the message names it."""
+from mlops.evaluation import EvaluationUnusable, number_of, value_of
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,13 @@ def decide(
     `margin` is in nats of log loss, not negative. With `data_checks="warn"` a failed data check is shown but
     does not refuse. Raises EvaluationUnusable.
     """
-    paired = _get(evaluation, "paired")
-    against = _get(paired, "against", "paired")
+    paired = value_of(evaluation, "paired")
+    against = value_of(paired, "against", "paired")
     low, high = (
-        _number(_get(paired, "log_loss", "paired"), end, "paired.log_loss") for end in ("low", "high")
+        number_of(value_of(paired, "log_loss", "paired"), end, "paired.log_loss") for end in ("low", "high")
     )
-    challenger = _number(_get(evaluation, "challenger"), "log_loss", "challenger")
-    constant = _number(_get(evaluation, "constant"), "log_loss", "constant")
+    challenger = number_of(value_of(evaluation, "challenger"), "log_loss", "challenger")
+    constant = number_of(value_of(evaluation, "constant"), "log_loss", "constant")
     if against not in {"champion", "constant"}:
         raise EvaluationUnusable(f"paired.against is {against!r}, not champion or constant")
     limit = margin if against == "champion" else 0.0
@@ -105,16 +102,3 @@ def decide(
             "than it is"
         )
     return Verdict(passed, against, tuple(reasons), tuple(warnings))
-
-
-def _get(values: Mapping[str, Any], key: str, where: str = "evaluation") -> Any:
-    if not isinstance(values, Mapping) or values.get(key) is None:
-        raise EvaluationUnusable(f"{where} has no {key!r}")
-    return values[key]
-
-
-def _number(values: Mapping[str, Any], key: str, where: str) -> float:
-    value = _get(values, key, where)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise EvaluationUnusable(f"{where}.{key} is {value!r}, not a finite number")
-    return float(value)

@@ -12,17 +12,14 @@ A first model has no champion to stay: it is refused only when it is worse.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mlops.evaluation import number_of, value_of
+
 ESTIMATOR = "dr"
 Finding = Literal["approved", "worse", "undecided"]
-
-
-class EvaluationUnusable(ValueError):
-    """evaluation.json lacks what the decision needs; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +49,16 @@ def decide(evaluation: Mapping[str, Any], *, margin: float, minimum_rows: int) -
 
     Raises EvaluationUnusable.
     """
-    paired = _get(evaluation, "paired", "evaluation")
+    paired = value_of(evaluation, "paired")
     first = paired.get("champion") is None
     against: Literal["champion", "logged policy"] = "logged policy" if first else "champion"
     where = f"paired.{'logged' if first else 'champion'}"
-    estimates = _get(paired, "logged" if first else "champion", "paired")
-    estimate = _get(estimates, ESTIMATOR, where)
+    estimates = value_of(paired, "logged" if first else "champion", "paired")
+    estimate = value_of(estimates, ESTIMATOR, where)
     difference, low, high = (
-        _number(estimate, name, f"{where}.{ESTIMATOR}") for name in ("value", "low", "high")
+        number_of(estimate, name, f"{where}.{ESTIMATOR}") for name in ("value", "low", "high")
     )
-    rows = int(_number(evaluation, "rows", "evaluation"))
+    rows = int(number_of(evaluation, "rows"))
     level = f"{float(evaluation.get('confidence', 0.95)):.0%}"
     interval = f"{difference:+.4f}, {level} interval [{low:+.4f}, {high:+.4f}], {rows} events"
     finding: Finding
@@ -75,16 +72,3 @@ def decide(evaluation: Mapping[str, Any], *, margin: float, minimum_rows: int) -
         finding, words = "undecided", f"may be worse by more than the margin of {margin:g}"
     approved = finding == "approved" or (first and finding == "undecided")
     return Verdict(approved, finding, against, difference, low, high, rows, f"{words}: {interval}")
-
-
-def _get(values: Mapping[str, Any], key: str, where: str) -> Any:
-    if not isinstance(values, Mapping) or values.get(key) is None:
-        raise EvaluationUnusable(f"{where} has no {key!r}")
-    return values[key]
-
-
-def _number(values: Mapping[str, Any], key: str, where: str) -> float:
-    value = _get(values, key, where)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise EvaluationUnusable(f"{where}.{key} is {value!r}, not a finite number")
-    return float(value)

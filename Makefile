@@ -95,7 +95,7 @@ lint: ## ruff, mypy, and the checkers of the templates
 	@.venv/dev/bin/ruff check .
 	@.venv/dev/bin/ruff format --check .
 	@.venv/dev/bin/mypy .
-	@.venv/dev/bin/cfn-lint infrastructure/*.yaml
+	@.venv/dev/bin/cfn-lint infrastructure/*.yaml infrastructure/once/*.yaml
 	@.venv/dev/bin/python -m workbench.templates
 
 bench: ## the benchmarks of the README's table  [NAME=pipeline]

@@ -109,7 +109,7 @@ def test_a_type_that_nobody_has_fails_before_anything_is_made(
         local_aws.client("s3").head_bucket(Bucket=name)
 
 
-@pytest.mark.parametrize("path", sorted(INFRASTRUCTURE.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(INFRASTRUCTURE.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_the_templates_of_this_project_are_valid(cloudformation: Any, path: Path) -> None:
     cloudformation.validate_template(TemplateBody=path.read_text())
 
@@ -163,3 +163,130 @@ def test_a_bucket_property_that_is_not_applied_is_refused_by_name(cloudformation
     }
     with pytest.raises((ClientError, WaiterError), match="does not support WebsiteConfiguration"):
         cloudformation.create_stack(StackName=name, TemplateBody=template(name, Bucket=bucket))
+
+
+def test_the_role_of_a_pipeline_trusts_one_branch_of_one_repository(
+    local_aws: Any, cloudformation: Any, name: str
+) -> None:
+    """infrastructure/once/github.yaml; of two environments in one account the second finds the provider."""
+    body, iam = (INFRASTRUCTURE / "once" / "github.yaml").read_text(), local_aws.client("iam")
+
+    def parameters(environment: str, **more: str) -> list[dict[str, str]]:
+        given = {"Environment": environment, "Repository": "acme/churn", **more}
+        return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+
+    for stack, given in (("a", parameters("dev")), ("b", parameters("prod", CreateProvider="false"))):
+        cloudformation.create_stack(
+            StackName=f"{name}-{stack}",
+            TemplateBody=body,
+            Parameters=given,
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=f"{name}-{stack}")
+
+    [provider] = [one["Arn"] for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+    assert provider.endswith(":oidc-provider/token.actions.githubusercontent.com")
+    found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+    assert found["ClientIDList"] == ["sts.amazonaws.com"]
+    for environment in ("dev", "prod"):
+        role = iam.get_role(RoleName=f"mlops-deploy-{environment}")["Role"]
+        [statement] = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Federated": provider}
+        assert statement["Condition"] == {
+            "StringEquals": {
+                "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+                "token.actions.githubusercontent.com:sub": f"repo:acme/churn:environment:{environment}",
+                "token.actions.githubusercontent.com:ref": "refs/heads/main",
+            }
+        }
+        attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+        names = {one["PolicyName"].removeprefix(f"mlops-deploy-{environment}-") for one in attached}
+        assert names == {"storage-and-roles", "network", "events", "data"}
+    for stack in ("a", "b"):
+        cloudformation.delete_stack(StackName=f"{name}-{stack}")
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=f"{name}-{stack}")
+    roles = {one["RoleName"] for one in iam.list_roles()["Roles"]}
+    assert not {"mlops-deploy-dev", "mlops-deploy-prod"} & roles
+    policies = [one["PolicyName"] for one in iam.list_policies(Scope="Local")["Policies"]]
+    assert not [policy for policy in policies if policy.startswith("mlops-deploy-")]
+    kept = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    assert [one["Arn"] for one in kept] == [provider]  # other roles may trust it
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+
+
+def test_a_managed_policy_is_changed_and_goes_with_its_stack(
+    local_aws: Any, cloudformation: Any, name: str
+) -> None:
+    iam = local_aws.client("iam")
+    arn = f"arn:aws:iam::123456789012:policy/{name}"
+
+    def stack(action: str, roles: list[str]) -> str:
+        allow = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "glue.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        document = {"Version": "2012-10-17", "Statement": [allow]}
+        properties = {"ManagedPolicyName": name, "PolicyDocument": document, "Roles": roles}
+        resources: dict[str, Any] = {
+            role: {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "RoleName": f"{name}-{role}",
+                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+                },
+            }
+            for role in ("a", "b")
+        }
+        resources["P"] = {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "DependsOn": ["a", "b"],
+            "Properties": properties,
+        }
+        return json.dumps({"Resources": resources})
+
+    def attached() -> list[str]:
+        return [one["RoleName"] for one in iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"]]
+
+    cloudformation.create_stack(StackName=name, TemplateBody=stack("s3:GetObject", [f"{name}-a"]))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+    assert attached() == [f"{name}-a"]
+    cloudformation.update_stack(StackName=name, TemplateBody=stack("s3:PutObject", [f"{name}-b"]))
+    cloudformation.get_waiter("stack_update_complete").wait(StackName=name)
+    assert attached() == [f"{name}-b"]
+    [version] = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+    found = iam.get_policy_version(PolicyArn=arn, VersionId=version["VersionId"])["PolicyVersion"]
+    assert found["Document"]["Statement"][0]["Action"] == "s3:PutObject"
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_policy(PolicyArn=arn)
+
+
+def test_an_identity_provider_goes_with_its_stack_unless_it_is_retained(
+    local_aws: Any, cloudformation: Any, name: str
+) -> None:
+    iam = local_aws.client("iam")
+
+    def provider(*clients: str) -> str:
+        properties = {"Url": f"https://{name}.example.com", "ClientIdList": clients}
+        return json.dumps(
+            {
+                "Resources": {"P": {"Type": "AWS::IAM::OIDCProvider", "Properties": properties}},
+                "Outputs": {"Arn": {"Value": {"Ref": "P"}}},
+            }
+        )
+
+    cloudformation.create_stack(StackName=name, TemplateBody=provider("a"))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+    [output] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    arn = f"arn:aws:iam::123456789012:oidc-provider/{name}.example.com"
+    assert output["OutputValue"] == arn
+    cloudformation.update_stack(StackName=name, TemplateBody=provider("a", "b"))
+    cloudformation.get_waiter("stack_update_complete").wait(StackName=name)
+    assert iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"] == ["a", "b"]
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)

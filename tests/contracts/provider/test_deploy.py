@@ -12,18 +12,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import boto3
 import pytest
 
 from config import Settings, load
 from local_aws.pytest_plugin import LocalAws
 from workbench import deploy, release, stacks
 from workbench.calls import Calls
+from workbench.permissions import compare, read_statements, read_uses
 from workbench.settings import ROOT, WorkbenchError
 
 PARTS = (
     "dags", "plugins", "config", "glue_scripts", "sagemaker_scripts", "lambda_functions", "infrastructure",
 )  # fmt: skip
 ACCOUNT = "111122223333"
+PIPELINE = "mlops-deploy-dev"  # the role of infrastructure/once/github.yaml
 
 
 class FakeAirflow(BaseHTTPRequestHandler):
@@ -76,6 +79,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         patch.setenv("LOCAL_AWS_AIRFLOW_PASSWORD_FILE", str(passwords))
         patch.setenv("LOCAL_AWS_AIRFLOW_DAGS", str(FakeAirflow.folder))
         patch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
+        patch.setenv("LOCAL_AWS_RECORD_CALLS", str(folder / "calls.jsonl"))
         server = LocalAws(folder / "data")
     yield server
     server.stop()
@@ -101,6 +105,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def target(aws: LocalAws, settings: Settings, checkout: Path) -> deploy.Target:
+    """As a pipeline deploys, by its role."""
+    session = boto3.Session(PIPELINE, "secret", region_name=aws.region)
+
+    def client(service: str) -> Any:
+        return session.client(
+            service, endpoint_url=aws.env.get(f"AWS_ENDPOINT_URL_{service.upper()}", aws.endpoint_url)
+        )
+
+    return deploy.Target(Calls(cache(client)), settings, checkout)
+
+
+@pytest.fixture
+def administrator(aws: LocalAws, settings: Settings, checkout: Path) -> deploy.Target:
     return deploy.Target(Calls(cache(aws.client)), settings, checkout)
 
 
@@ -223,6 +240,22 @@ def test_changed_settings_update_their_stacks(aws: LocalAws, target: deploy.Targ
     assert ec2.describe_nat_gateways()["NatGateways"] == []
 
 
+def test_the_pipelines_role_allows_what_it_has_called_and_no_more(
+    aws: LocalAws, target: deploy.Target
+) -> None:
+    """After the deployments above: first, unchanged, changed, with what was withdrawn."""
+    statements = list(read_statements(target.settings, ROOT / "infrastructure" / "once"))
+    uses = [use for use in read_uses(aws.data_dir.parent / "calls.jsonl") if use.role == PIPELINE]
+    missing, unused = compare(statements, uses)
+    # Recorded by its first folder: the role may delete below airflow/dags/ alone.
+    assert missing == [f"{PIPELINE}: s3:DeleteObject on arn:aws:s3:::{target.settings.bucket}/airflow/x"]
+    own = {"Stacks", "FindUploads", "Upload", "WithdrawDags", "WaitForAirflow", "AskAirflow"}
+    assert {statement.sid for statement in statements} > own  # the others are for CloudFormation
+    assert [line for line in unused if line.partition("(")[2].rstrip(")") in own] == [
+        f"{PIPELINE}: cloudformation:DescribeStackEvents (Stacks)"  # when a stack fails
+    ]
+
+
 def test_another_account_is_refused(target: deploy.Target) -> None:
     deploy.require_account(target.settings, target.calls)
     prod = load("prod")
@@ -248,7 +281,8 @@ def test_connections_are_secrets_by_reference(aws: LocalAws, target: deploy.Targ
         assert backend.get_conn_value("aws_default") is None
 
 
-def test_destroy_keeps_the_data(aws: LocalAws, target: deploy.Target) -> None:
+def test_destroy_keeps_the_data(aws: LocalAws, administrator: deploy.Target) -> None:
+    target = administrator
     kept = deploy.stays(target)
     assert kept[0] == "stack mlops-dev-storage: bucket, key and all data"
     assert "AWS::DynamoDB::Table mlops-dev-bandit-experiments" in kept

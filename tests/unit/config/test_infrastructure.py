@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 import yaml
 
 from config import Settings, load
+from mlops.monitoring import outcomes
+from mlops.monitoring.outcomes import Execution
 from workbench import stacks
 from workbench.permissions import read_statements
 
@@ -103,6 +107,17 @@ def test_drift_alarms_watch_what_the_monitoring_publishes(settings: Settings) ->
     assert rule.count("ALARM(") == len(watched)
 
 
+def test_the_dashboard_shows_the_alarms_and_what_the_monitoring_publishes() -> None:
+    text = resources("monitoring.yaml")["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    board = json.loads(re.sub(r"\$\{[\w:.]+\}", "x", text))
+    assert len(board["widgets"]) == 5
+    for alarm in ("ServerErrors", "Latency", "Drift", "BrokenData"):
+        assert f'"${{{alarm}.Arn}}"' in text
+    shown = {metric[1] for one in board["widgets"][3:] for metric in one["properties"]["metrics"]}
+    published = outcomes.metric_data(Execution("e", "p", "s", "e", "r", [], {}, {}, {}), resolution=60)
+    assert {one["MetricName"] for one in published} <= shown
+
+
 def test_what_holds_data_is_kept_and_private() -> None:
     bucket = resources("storage.yaml")["Bucket"]
     assert bucket["DeletionPolicy"] == "Retain"
@@ -114,16 +129,69 @@ def test_what_holds_data_is_kept_and_private() -> None:
 
 
 def test_no_role_may_do_everything(settings: Settings) -> None:
-    for statement in read_statements(settings):
+    for statement in [*read_statements(settings), *read_statements(settings, FOLDER / "once")]:
         assert statement.actions
         for action in statement.actions:
             assert "*" not in action, f"{statement.role} {statement.sid}"
 
 
+CREATES = {  # what CloudFormation calls first for a resource of a type
+    "AWS::Athena::WorkGroup": "athena:CreateWorkGroup",
+    "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
+    "AWS::CloudWatch::CompositeAlarm": "cloudwatch:PutCompositeAlarm",
+    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
+    "AWS::DynamoDB::Table": "dynamodb:CreateTable",
+    "AWS::EC2::EIP": "ec2:AllocateAddress",
+    "AWS::EC2::InternetGateway": "ec2:CreateInternetGateway",
+    "AWS::EC2::NatGateway": "ec2:CreateNatGateway",
+    "AWS::EC2::Route": "ec2:CreateRoute",
+    "AWS::EC2::RouteTable": "ec2:CreateRouteTable",
+    "AWS::EC2::SecurityGroup": "ec2:CreateSecurityGroup",
+    "AWS::EC2::SecurityGroupIngress": "ec2:AuthorizeSecurityGroupIngress",
+    "AWS::EC2::Subnet": "ec2:CreateSubnet",
+    "AWS::EC2::SubnetRouteTableAssociation": "ec2:AssociateRouteTable",
+    "AWS::EC2::VPC": "ec2:CreateVpc",
+    "AWS::EC2::VPCEndpoint": "ec2:CreateVpcEndpoint",
+    "AWS::EC2::VPCGatewayAttachment": "ec2:AttachInternetGateway",
+    "AWS::Events::Rule": "events:PutRule",
+    "AWS::Glue::Database": "glue:CreateDatabase",
+    "AWS::IAM::Policy": "iam:PutRolePolicy",
+    "AWS::IAM::Role": "iam:CreateRole",
+    "AWS::KMS::Alias": "kms:CreateAlias",
+    "AWS::KMS::Key": "kms:CreateKey",
+    "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
+    "AWS::Lambda::Function": "lambda:CreateFunction",
+    "AWS::Logs::LogGroup": "logs:CreateLogGroup",
+    "AWS::MWAA::Environment": "airflow:CreateEnvironment",
+    "AWS::S3::Bucket": "s3:CreateBucket",
+    "AWS::S3::BucketPolicy": "s3:PutBucketPolicy",
+    "AWS::SageMaker::ModelPackageGroup": "sagemaker:CreateModelPackageGroup",
+    "AWS::SQS::Queue": "sqs:CreateQueue",
+    "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes",
+}
+
+
+def test_a_pipeline_may_create_what_the_templates_hold_and_cannot_delete_data(settings: Settings) -> None:
+    """infrastructure/once/github.yaml: the types' own actions, no right to what other templates retain."""
+    allowed = {
+        action for statement in read_statements(settings, FOLDER / "once") for action in statement.actions
+    }
+    types = {one["Type"] for path in FOLDER.glob("*.yaml") for one in resources(path.name).values()}
+    assert types == set(CREATES)
+    assert {CREATES[one] for one in types} <= allowed
+    assert not {"s3:DeleteBucket", "kms:ScheduleKeyDeletion", "logs:DeleteLogGroup",
+                "sagemaker:DeleteModelPackageGroup", "cloudformation:DeleteStack"} & allowed  # fmt: skip
+    # It must not change itself, nor run what it makes with its own rights.
+    for statement in read_statements(settings, FOLDER / "once"):
+        if any(action.startswith("iam:") for action in statement.actions):
+            assert not any(fnmatch.fnmatch(f"role/{statement.role}", f"*{one.rpartition(':')[2]}")
+                           for one in statement.resources)  # fmt: skip
+
+
 def test_every_wildcard_has_its_reason_beside_it() -> None:
     """A resource that is "*" stands in a statement with a comment before its Sid."""
     found = 0
-    for path in sorted(FOLDER.glob("*.yaml")):
+    for path in sorted(FOLDER.rglob("*.yaml")):
         lines = path.read_text().splitlines()
         for number, line in enumerate(lines):
             if re.match(r"""\s*Resource: ["']\*["']""", line):
@@ -175,7 +243,7 @@ def test_the_security_checker_finds_nothing() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     linted = subprocess.run(
-        [str(python.with_name("cfn-lint")), *map(str, sorted(FOLDER.glob("*.yaml")))],
+        [str(python.with_name("cfn-lint")), *map(str, sorted(FOLDER.rglob("*.yaml")))],
         capture_output=True,
         text=True,
         check=False,

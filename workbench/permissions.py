@@ -37,7 +37,9 @@ BY_THE_SERVICE = {
     "ReadAndWriteRuns": "SageMaker and Glue move code, inputs and artefacts",
     "ReadAndWriteExperiments": "SageMaker moves code, inputs and artefacts",
     "FindTheBucket": "Firehose",
+    "ManagedExplainer": "Clarify, where monitoring.mode is managed",
     "ManagedMonitoring": "where monitoring.mode is managed",
+    "ManagedReports": "SageMaker moves them, where monitoring.mode is managed",
     "Log": "Lambda writes what a function prints",
     "Logs": "SageMaker, Glue and MWAA write what their containers print",
     "Metrics": "SageMaker and MWAA publish the metrics of jobs",
@@ -48,6 +50,7 @@ BY_THE_SERVICE = {
     "QueueKey": "MWAA's Celery",
     "ReadEvents": "Lambda polls the queue of an event source mapping",
     "Secrets": "Airflow's secrets backend, for connections that a user adds",
+    "WhatIsAnalysed": "SageMaker moves captures and labels into the analyses",
     "UseTheKey": "S3, SQS and DynamoDB decrypt in the caller's name",
 }
 # Allowed for what no test can be expected to reach, or what is not recorded.
@@ -188,9 +191,9 @@ def _allows(statement: Statement, use: Use) -> bool:
     )
 
 
-def read_statements(settings: Settings, root: Path = ROOT) -> Iterator[Statement]:
-    """Every Allow of every role in the templates, with their names filled in."""
-    for path in sorted((root / "infrastructure").glob("*.yaml")):
+def read_statements(settings: Settings, folder: Path = ROOT / "infrastructure") -> Iterator[Statement]:
+    """Every Allow of every role in a folder's templates, with their names filled in."""
+    for path in sorted(folder.glob("*.yaml")):
         resources = yaml.load(path.read_text(), _Loader)["Resources"]  # noqa: S506  # a SafeLoader
         names = {
             logical: _fill(resource["Properties"]["RoleName"], settings)
@@ -202,7 +205,7 @@ def read_statements(settings: Settings, root: Path = ROOT) -> Iterator[Statement
             if resource["Type"] == "AWS::IAM::Role":
                 for policy in properties.get("Policies", []):
                     yield from _statements(names[logical], policy["PolicyDocument"], settings)
-            elif resource["Type"] == "AWS::IAM::Policy":
+            elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
                 for role in properties["Roles"]:
                     yield from _statements(names[role["Ref"]], properties["PolicyDocument"], settings)
 

@@ -16,11 +16,16 @@ from mlops.monitoring import outcomes
 from mlops.monitoring.baselines import MONITORS, Baseline
 from mlops.monitoring.outcomes import Outcome
 from mlops.monitoring.requests import OUTPUT, schedule_name
+from mlops.monitoring.windows import iso
 
 if TYPE_CHECKING:
     from config import Settings
 
 ENDED = {"Completed", "CompletedWithViolations", "Failed", "Stopped"}
+
+
+class NothingToCollect(LookupError):
+    """There will be no execution of a schedule for that hour; the message says which, why, and what to do."""
 
 
 class Kind(NamedTuple):
@@ -164,12 +169,18 @@ def stop(sagemaker: Any, settings: Settings) -> list[str]:
 
 
 def collect(sagemaker: Any, settings: Settings, hour: datetime) -> list[Outcome] | None:
-    """The outcomes of the executions that were due at `hour`; None while one has not ended, or begun."""
+    """The outcomes of the executions that were due at `hour`; None while one has not ended, or begun.
+
+    Raises NothingToCollect: a schedule is not there, does not run, or was made after that hour.
+    """
     found = []
     for monitor in MONITORS:
         name = schedule_name(settings.churn_endpoint, monitor)
         execution = _execution(sagemaker, name, hour)
-        if execution is None or execution["MonitoringExecutionStatus"] not in ENDED:
+        if execution is None:
+            _require_to_come(sagemaker, name, hour)
+            return None
+        if execution["MonitoringExecutionStatus"] not in ENDED:
             return None
         found.append(_outcome(sagemaker, monitor, execution))
     return found
@@ -183,6 +194,25 @@ def _execution(sagemaker: Any, name: str, hour: datetime) -> Mapping[str, Any] |
     return next(
         (one for one in listed if one["ScheduledTime"].replace(second=0, microsecond=0) == hour), None
     )
+
+
+def _require_to_come(sagemaker: Any, name: str, hour: datetime) -> None:
+    """Raises NothingToCollect when no execution of `hour` can follow."""
+    schedule = _found(sagemaker.describe_monitoring_schedule, MonitoringScheduleName=name)
+    if schedule is None:
+        raise NothingToCollect(
+            f"there is no monitoring schedule {name}: churn_training makes it when it deploys a model with "
+            "monitoring = managed; or analyse the window in this run, mode = own"
+        )
+    if (status := schedule["MonitoringScheduleStatus"]) not in {"Scheduled", "Pending"}:
+        raise NothingToCollect(
+            f"the monitoring schedule {name} is {status} {schedule.get('FailureReason', '')}".rstrip()
+        )
+    if schedule["CreationTime"] > hour:
+        raise NothingToCollect(
+            f"the monitoring schedule {name} was made at {iso(schedule['CreationTime'])}, after {iso(hour)}: "
+            "that hour has no execution; analyse the window in this run, mode = own"
+        )
 
 
 def _outcome(sagemaker: Any, monitor: str, execution: Mapping[str, Any]) -> Outcome:

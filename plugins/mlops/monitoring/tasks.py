@@ -55,7 +55,10 @@ def choose(plan: dict[str, Any]) -> list[str]:
 def collect(plan: dict[str, Any]) -> PokeReturnValue:
     """Waits for the four executions of the window's hour."""
     hour = parse(plan["window"]["end"])
-    found = schedules.collect(client("sagemaker"), load(), hour)
+    try:
+        found = schedules.collect(client("sagemaker"), load(), hour)
+    except schedules.NothingToCollect as error:
+        raise AirflowFailException(str(error)) from None
     if found is None:
         return PokeReturnValue(is_done=False)
     return PokeReturnValue(is_done=True, xcom_value=[one.as_dict() for one in found])
@@ -70,7 +73,12 @@ def summarise(run_id: str, ti: Any) -> dict[str, Any]:
             raise AirflowSkipException(reason)
         raise AirflowFailException("nothing was analysed: the log of the task plan says why")
     settings, s3 = load(), client("s3")
-    ended = [Outcome(**one) for one in ti.xcom_pull(task_ids="collect") or ()] or own_outcomes(plan)
+    if plan["mode"] == "own":
+        ended = own_outcomes(plan)
+    elif collected := ti.xcom_pull(task_ids="collect"):
+        ended = [Outcome(**one) for one in collected]
+    else:
+        raise AirflowFailException("nothing was collected: the log of the task collect says why")
     execution = summary(plan, run_id, ended, s3)
     for one in ended:
         print(f"{one.monitor}: {one.status}. {one.reason}")

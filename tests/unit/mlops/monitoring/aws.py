@@ -137,7 +137,11 @@ class SageMaker:
     def create_monitoring_schedule(self, **request: Any) -> None:
         name = request["MonitoringScheduleName"]
         assert name not in self.schedules
-        self.schedules[name] = {**request, "MonitoringScheduleStatus": "Scheduled"}
+        self.schedules[name] = {
+            **request,
+            "MonitoringScheduleStatus": "Scheduled",
+            "CreationTime": self.served_since,
+        }
 
     def update_monitoring_schedule(self, **request: Any) -> None:
         self.schedules[request["MonitoringScheduleName"]].update(request)

@@ -12,6 +12,7 @@ from mlops.monitoring.baselines import NoBaselines
 from mlops.monitoring.form import params as form
 from mlops.monitoring.plan import NothingToWatch, executions, make_plan
 from tests.unit.mlops.monitoring.aws import BASELINE, ENDPOINT, PACKAGE, S3, SETTINGS, SageMaker
+from workbench.permissions import Use, compare, read_statements
 
 RUN_ID = "manual__2026-11-21T09:20:00+00:00"
 AT = datetime(2026, 11, 21, 9, 20, tzinfo=UTC)
@@ -62,6 +63,25 @@ def test_a_full_window_has_a_request_for_each_analysis() -> None:
     for step in ("model_quality", "bias"):
         assert SETTINGS.s3(inputs(made[step])["captures"][0]) == merged
     json.dumps(made)
+
+
+def test_sagemakers_role_may_read_and_write_what_the_requests_name() -> None:
+    """SageMaker moves a job's files in the role's name, which local AWS cannot see."""
+    role = SETTINGS.role_arn("sagemaker").rpartition("/")[2]
+    made, own = plan(S3(HOUR, LABELS)), f"s3://{SETTINGS.bucket}/"
+    read, written = set(), {SETTINGS.monitoring_prefix(ENDPOINT)}  # there a schedule puts its reports
+    for step in ("merge", "data_quality", "model_quality", "bias", "attribution"):
+        read |= {one["S3Input"]["S3Uri"] for one in made[step]["ProcessingInputs"]}
+        outputs = made[step]["ProcessingOutputConfig"]["Outputs"]
+        written |= {one["S3Output"]["S3Uri"] for one in outputs}
+    uses = [
+        Use(role, action, f"arn:aws:s3:::{SETTINGS.bucket}/{uri.removeprefix(own)}x")
+        for action, uris in (("s3:GetObject", read), ("s3:PutObject", written))
+        for uri in uris
+        if uri != "s3://b/k1/model.tar.gz"  # of the double
+    ]
+    assert len(uses) > 10
+    assert compare(read_statements(SETTINGS), uses)[0] == []
 
 
 def test_without_labels_only_what_needs_none_is_analysed() -> None:

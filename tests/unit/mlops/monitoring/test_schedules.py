@@ -98,6 +98,7 @@ def execution(status: str, **more: Any) -> dict[str, Any]:
 
 def test_executions_are_collected_when_all_have_ended() -> None:
     sagemaker = SageMaker()
+    ensure(sagemaker, "r1")
     arn = "arn:aws:sagemaker:us-east-1:123456789012:processing-job/"
     for monitor, name in NAMES.items():
         job = f"{monitor}-job"
@@ -124,6 +125,28 @@ def test_executions_are_collected_when_all_have_ended() -> None:
         ("bias", "CompletedWithViolations", "s3://b/bias/"),
         ("attribution", "NO_DATA", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (None, "there is no monitoring schedule churn-local-data-quality: churn_training makes it"),
+        ({"MonitoringScheduleStatus": "Stopped"}, "schedule churn-local-data-quality is Stopped$"),
+        ({"MonitoringScheduleStatus": "Failed", "FailureReason": "no role"}, "is Failed no role$"),
+        (
+            {"CreationTime": HOUR.replace(minute=5)},
+            "was made at 2026-11-21T09:05:00Z, after 2026-11-21T09:00:00Z: that hour has no execution",
+        ),
+    ],
+)
+def test_nobody_waits_for_an_execution_that_cannot_come(changed: dict[str, Any] | None, words: str) -> None:
+    sagemaker = SageMaker()
+    if changed is not None:
+        ensure(sagemaker, "r1")
+        assert schedules.collect(sagemaker, SETTINGS, HOUR) is None
+        sagemaker.schedules[NAMES["data_quality"]] |= changed
+    with pytest.raises(schedules.NothingToCollect, match=words):
+        schedules.collect(sagemaker, SETTINGS, HOUR)
 
 
 @pytest.mark.parametrize(("hours", "cron"), [(1, "cron(0 * ? * * *)"), (3, "cron(0 0/3 ? * * *)")])

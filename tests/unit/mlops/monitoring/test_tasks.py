@@ -203,6 +203,15 @@ def test_managed_outcomes_are_told_in_the_same_way(drifted: Any) -> None:
     assert told["no_data"] == ["model_quality", "bias", "attribution"]
 
 
+def test_what_the_schedules_never_did_is_said(aws: Any) -> None:
+    with pytest.raises(
+        AirflowFailException, match="there is no monitoring schedule churn-local-data-quality"
+    ):
+        tasks.collect(plan(mode="managed"))
+    with pytest.raises(AirflowFailException, match="nothing was collected: the log of the task collect"):
+        tasks.summarise("r2", Task(plan=plan(mode="managed"), collect=None))
+
+
 def test_a_plan_that_failed_is_no_success() -> None:
     with pytest.raises(AirflowFailException, match="the log of the task plan says why"):
         tasks.summarise("r2", Task())

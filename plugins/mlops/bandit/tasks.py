@@ -20,9 +20,10 @@ from config import load
 from mlops.aws import client, split_s3
 from mlops.bandit import catalog, hosting, joins, metrics, requests, rewards
 from mlops.bandit.experiment import HOUR, BadExperiment, Experiment, reward_range
-from mlops.bandit.gate import EvaluationUnusable, decide
+from mlops.bandit.gate import decide
 from mlops.bandit.store import InvalidUsage, Store, UnknownRecord
 from mlops.bandit.workflows import EVALUATION, FAILED, HOSTING, JOINING, TRAINING, Workflow
+from mlops.evaluation import EvaluationUnusable
 from mlops.operators.athena import rows
 
 HOPELESS = (BadExperiment, EvaluationUnusable, InvalidUsage, UnknownRecord)

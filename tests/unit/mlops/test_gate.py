@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mlops.gate import EvaluationUnusable, Verdict, decide
+from mlops.evaluation import EvaluationUnusable
+from mlops.gate import Verdict, decide
 
 
 def evaluation(

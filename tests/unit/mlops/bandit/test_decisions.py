@@ -14,7 +14,8 @@ from config import load
 from mlops.bandit import hosting, joins, metrics
 from mlops.bandit.experiment import BadExperiment, Experiment, check_policy, hours, reward_range
 from mlops.bandit.form import EXAMPLE_POLICY
-from mlops.bandit.gate import EvaluationUnusable, decide
+from mlops.bandit.gate import decide
+from mlops.evaluation import EvaluationUnusable
 
 SETTINGS = load("local")
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

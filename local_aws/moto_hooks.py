@@ -235,9 +235,9 @@ def backend_reference(backend: BaseBackend) -> tuple[str, ...] | None:
 
 def bucket_reference(obj: Any) -> tuple[str, ...] | None:
     """CloudFormation's stacks hold the buckets they made; those are stored by S3."""
-    from moto.s3.models import FakeBucket
-
-    return ("bucket", obj.account_id, obj.partition, obj.name) if isinstance(obj, FakeBucket) else None
+    if isinstance(obj, s3_models.FakeBucket):
+        return ("bucket", obj.account_id, obj.partition, obj.name)
+    return None
 
 
 def resolve_reference(reference: tuple[str, ...]) -> Any:

@@ -138,21 +138,24 @@ class Snapshots:
 
 
 class _Pickler(pickle.Pickler):
-    """Keeps what belongs to another service out: it is stored there, and found again by name."""
+    """Keeps what belongs to another service out: it is stored there, and found again by name.
+
+    By `reducer_override`, which is asked about instances of classes; `persistent_id` would be asked about
+    every string and number too, which took most of a commit.
+    """
 
     def __init__(self, file: io.BytesIO, content: dict[str, dict[str, BaseBackend]]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._mine = {id(backend) for regions in content.values() for backend in regions.values()}
 
-    def persistent_id(self, obj: Any) -> Any:
-        if isinstance(obj, BaseBackend) and id(obj) not in self._mine:
-            return moto_hooks.backend_reference(obj)
-        return moto_hooks.bucket_reference(obj)
-
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, _LOCKS):
+        if isinstance(obj, BaseBackend):
+            reference = None if id(obj) in self._mine else moto_hooks.backend_reference(obj)
+        elif isinstance(obj, _LOCKS):
             return (threading.RLock if isinstance(obj, _LOCKS[1]) else threading.Lock), ()
-        return NotImplemented
+        else:
+            reference = moto_hooks.bucket_reference(obj)
+        return NotImplemented if reference is None else (moto_hooks.resolve_reference, (reference,))
 
 
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))

@@ -9,7 +9,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.iam.models import IAMBackend, iam_backends
 from moto.utilities.utils import get_partition
 
-from local_aws.services.cloudformation.resource import NamedResource, Properties
+from local_aws.services.cloudformation.resource import NamedResource, Properties, ReplacedResource
 
 
 class ManagedPolicy(NamedResource, CloudFormationModel):
@@ -58,7 +58,7 @@ class ManagedPolicy(NamedResource, CloudFormationModel):
         return f"arn:{get_partition(self.region)}:iam::{self.account}:policy/{self.name}"
 
 
-class OIDCProvider(NamedResource, CloudFormationModel):
+class OIDCProvider(ReplacedResource, CloudFormationModel):
     """Whose tokens IAM takes. An account has one for each URL: a second one is a conflict, as on AWS."""
 
     TYPE = "AWS::IAM::OIDCProvider"
@@ -72,20 +72,6 @@ class OIDCProvider(NamedResource, CloudFormationModel):
             properties.get("ThumbprintList", []),
             properties.get("ClientIdList", []),
             properties.get("Tags", []),
-        )
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: NamedResource,
-        new_resource_name: str,
-        cloudformation_json: Properties,
-        account_id: str,
-        region_name: str,
-    ) -> NamedResource:
-        cls.remove(original_resource.name, account_id, region_name)
-        return cls.create_from_cloudformation_json(
-            new_resource_name, cloudformation_json, account_id, region_name
         )
 
     @staticmethod

@@ -10,7 +10,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from local_aws.services.cloudformation.resource import NamedResource, Properties
+from local_aws.services.cloudformation.resource import NamedResource, Properties, ReplacedResource
 
 
 class QueuePolicy(NamedResource, CloudFormationModel):
@@ -54,7 +54,7 @@ class TopicPolicy(NamedResource, CloudFormationModel):
                 topic.policy = json.dumps(topic._create_default_topic_policy(region, account, topic.name))
 
 
-class Subscription(NamedResource, CloudFormationModel):
+class Subscription(ReplacedResource, CloudFormationModel):
     """Known by its ARN, which subscribing to the same endpoint again gives again."""
 
     TYPE = "AWS::SNS::Subscription"
@@ -82,20 +82,6 @@ class Subscription(NamedResource, CloudFormationModel):
     ) -> NamedResource:
         arn = cls.subscribe(cloudformation_json["Properties"], account_id, region_name)
         return cls(arn, account_id, region_name)
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: NamedResource,
-        new_resource_name: str,
-        cloudformation_json: Properties,
-        account_id: str,
-        region_name: str,
-    ) -> NamedResource:
-        cls.remove(original_resource.name, account_id, region_name)
-        return cls.create_from_cloudformation_json(
-            new_resource_name, cloudformation_json, account_id, region_name
-        )
 
     @staticmethod
     def remove(name: str, account: str, region: str) -> None:

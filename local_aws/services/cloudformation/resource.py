@@ -91,3 +91,21 @@ class NamedResource:
 
     def is_created(self) -> bool:
         return True
+
+
+class ReplacedResource(NamedResource):
+    """One that cannot be written over: a change removes it and makes it anew."""
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: NamedResource,
+        new_resource_name: str,
+        cloudformation_json: Properties,
+        account_id: str,
+        region_name: str,
+    ) -> NamedResource:
+        cls.remove(original_resource.name, account_id, region_name)
+        return cls.create_from_cloudformation_json(
+            new_resource_name, cloudformation_json, account_id, region_name
+        )

@@ -56,9 +56,33 @@ class AthenaWorkGroup(NamedResource, CloudFormationModel):
         athena_backends[account][region].delete_work_group(name)
 
 
-class CloudWatchAlarm(NamedResource, CloudFormationModel):
-    TYPE = "AWS::CloudWatch::Alarm"
+class Alarm(NamedResource):
+    """What both kinds of alarm share."""
+
     NAME_PROPERTY = "AlarmName"
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        cloudwatch_backends[account][region].delete_alarms([name])
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
+
+
+def _common_to_alarms(properties: Properties) -> dict[str, Any]:
+    return {
+        "description": properties.get("AlarmDescription"),
+        "actions_enabled": str(properties.get("ActionsEnabled", True)).lower() == "true",
+        "alarm_actions": properties.get("AlarmActions", []),
+        "ok_actions": properties.get("OKActions", []),
+        "insufficient_data_actions": properties.get("InsufficientDataActions", []),
+        "tags": properties.get("Tags"),
+    }
+
+
+class CloudWatchAlarm(Alarm, CloudFormationModel):
+    TYPE = "AWS::CloudWatch::Alarm"
 
     @staticmethod
     def put(name: str, properties: Properties, account: str, region: str) -> None:
@@ -75,29 +99,15 @@ class CloudWatchAlarm(NamedResource, CloudFormationModel):
             threshold=float(properties["Threshold"]),
             statistic=properties.get("Statistic"),
             extended_statistic=properties.get("ExtendedStatistic"),
-            description=properties.get("AlarmDescription"),
             dimensions=properties.get("Dimensions", []),
-            alarm_actions=properties.get("AlarmActions", []),
-            ok_actions=properties.get("OKActions", []),
-            insufficient_data_actions=properties.get("InsufficientDataActions", []),
             unit=properties.get("Unit"),
-            actions_enabled=str(properties.get("ActionsEnabled", True)).lower() == "true",
             treat_missing_data=properties.get("TreatMissingData"),
-            tags=properties.get("Tags"),
+            **_common_to_alarms(properties),
         )
 
-    @staticmethod
-    def remove(name: str, account: str, region: str) -> None:
-        cloudwatch_backends[account][region].delete_alarms([name])
 
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
-
-
-class CompositeAlarm(NamedResource, CloudFormationModel):
+class CompositeAlarm(Alarm, CloudFormationModel):
     TYPE = "AWS::CloudWatch::CompositeAlarm"
-    NAME_PROPERTY = "AlarmName"
 
     @staticmethod
     def put(name: str, properties: Properties, account: str, region: str) -> None:
@@ -118,22 +128,9 @@ class CompositeAlarm(NamedResource, CloudFormationModel):
             threshold=0,
             statistic="",
             dimensions=[],
-            description=properties.get("AlarmDescription"),
-            actions_enabled=str(properties.get("ActionsEnabled", True)).lower() == "true",
-            alarm_actions=properties.get("AlarmActions", []),
-            ok_actions=properties.get("OKActions", []),
-            insufficient_data_actions=properties.get("InsufficientDataActions", []),
             rule=properties["AlarmRule"],
-            tags=properties.get("Tags"),
+            **_common_to_alarms(properties),
         )
-
-    @staticmethod
-    def remove(name: str, account: str, region: str) -> None:
-        cloudwatch_backends[account][region].delete_alarms([name])
-
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
 
 
 class ModelPackageGroup(NamedResource, CloudFormationModel):

@@ -194,7 +194,7 @@ def _allows(statement: Statement, use: Use) -> bool:
 def read_statements(settings: Settings, folder: Path = ROOT / "infrastructure") -> Iterator[Statement]:
     """Every Allow of every role in a folder's templates, with their names filled in."""
     for path in sorted(folder.glob("*.yaml")):
-        resources = yaml.load(path.read_text(), _Loader)["Resources"]  # noqa: S506  # a SafeLoader
+        resources = yaml.load(path.read_text(), TemplateLoader)["Resources"]  # noqa: S506  # a SafeLoader
         names = {
             logical: _fill(resource["Properties"]["RoleName"], settings)
             for logical, resource in resources.items()
@@ -233,7 +233,7 @@ def _fill(value: Any, settings: Settings) -> str:
     return re.sub(r"\$\{([\w:.]+)\}", lambda found: known.get(found[1], "*"), text)
 
 
-class _Loader(yaml.SafeLoader):
+class TemplateLoader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: !Sub x -> {"Sub": x}."""
 
 
@@ -246,7 +246,7 @@ def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
     return {tag: loader.construct_mapping(node, deep=True)}
 
 
-_Loader.add_multi_constructor("!", _short_form)
+TemplateLoader.add_multi_constructor("!", _short_form)
 
 
 def main() -> int:

@@ -16,26 +16,10 @@ from config import Settings, load
 from mlops.monitoring import outcomes
 from mlops.monitoring.outcomes import Execution
 from workbench import stacks
-from workbench.permissions import read_statements
+from workbench.permissions import TemplateLoader, read_statements
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "infrastructure"
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: !Sub x -> {"Fn::Sub": x}."""
-
-
-def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {tag: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {tag: loader.construct_sequence(node, deep=True)}
-    assert isinstance(node, yaml.MappingNode)
-    return {tag: loader.construct_mapping(node, deep=True)}
-
-
-Loader.add_multi_constructor("!", _short_form)
 
 
 @pytest.fixture(params=["local", "dev", "prod"])
@@ -44,7 +28,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 def resources(template: str) -> dict[str, Any]:
-    return dict(yaml.load((FOLDER / template).read_text(), Loader)["Resources"])
+    return dict(yaml.load((FOLDER / template).read_text(), TemplateLoader)["Resources"])
 
 
 def resolve(value: Any, settings: Settings) -> str:
@@ -206,7 +190,7 @@ def test_every_stack_is_deployed_and_knows_what_it_is_given(settings: Settings) 
     known = {"FunctionKey", "PluginsVersion", "RequirementsVersion"}  # of a release
     for name in stacks.ORDER:
         body = (FOLDER / f"{name}.yaml").read_text()
-        template = yaml.load(body, Loader)
+        template = yaml.load(body, TemplateLoader)
         assert stacks.declared(body, "Parameters") == list(template["Parameters"])
         given = stacks.values(settings, body, dict.fromkeys(known, "x"))
         without = {key for key, value in template["Parameters"].items() if "Default" not in value}

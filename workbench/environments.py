@@ -86,10 +86,11 @@ def lock(wanted: Sequence[str]) -> None:
     with _exclusive():
         uv = _uv()
         for name in wanted:
-            overrides = LOCKS / f"{name}.overrides"
             command = [str(uv), "pip", "compile", "--quiet", "--upgrade", "--universal", "--no-header"]
             command += ["--python-version", ".".join(map(str, min(SUPPORTED)))]
-            command += ["--override", f"environments/{name}.overrides"] if overrides.exists() else []
+            for option, suffix in (("--override", "overrides"), ("--excludes", "excludes")):
+                if (LOCKS / f"{name}.{suffix}").exists():
+                    command += [option, f"environments/{name}.{suffix}"]
             command += ["--output-file", f"environments/{name}.txt", f"environments/{name}.in"]
             _run(command, f"resolve environments/{name}.in")
             _say(f"environments/{name}.txt: renewed")

@@ -32,7 +32,7 @@ PACKAGES = (
     "lambda_",
 )
 # Installed when first needed: moto's imports for them would make up half of every start.
-LATE = ("dynamodb", "kms", "secretsmanager", "ssm", "cloudformation")
+LATE = ("dynamodb", "iam", "kms", "secretsmanager", "ssm", "cloudformation")
 
 
 def install(context: Context, state: Snapshots) -> Callable[[str], None]:

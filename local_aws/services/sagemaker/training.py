@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.environment import role_environment
-from local_aws.images import registry
+from local_aws.images import model_trainer, registry
 from local_aws.processes import Exit
 
 from . import checkpoints, errors, inputs, jobs, metrics
@@ -198,7 +198,7 @@ def _prepare_host(
         _write(config / "checkpointconfig.json", {**record["CheckpointConfig"], "LocalPath": local})
         checkpoints.restore(service, record, base)
     algorithm = record["AlgorithmSpecification"]
-    return registry.resolve(
+    command = registry.resolve(
         algorithm["TrainingImage"],
         "training",
         python=service.context.jobs_python,
@@ -212,6 +212,12 @@ def _prepare_host(
             "TRAINING_JOB_ARN": record["TrainingJobArn"],
         },
     )
+    if not model_trainer.is_driven(command.argv):
+        return command
+    try:
+        return model_trainer.moved(command, base, service.context.jobs_python)
+    except ValueError as error:
+        raise inputs.BadInput(str(error)) from error
 
 
 def _resource_config(record: Record, host: str, hosts: list[str]) -> dict[str, Any]:

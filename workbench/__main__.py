@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             run_id = AirflowApi(settings).trigger(options.dag, _conf(options.conf))
             say(f"started {options.dag} {run_id}: {settings.airflow_url}/dags/{options.dag}/runs/{run_id}")
         case "redrive":
-            redrive.run(settings, options.env, only_list=options.list)
+            redrive.run(options.env, only_list=options.list)
         case "demo":
             return demo.run(settings, data=options.data, split=options.split)
         case "demo-bandit":

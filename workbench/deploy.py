@@ -1,8 +1,8 @@
 """`make deploy|diff|destroy ENV=dev`: the checkout onto the account that config/<ENV>.toml names.
 
-The account is reached through boto3's own configuration: a profile, a role of CI, or AWS_ENDPOINT_URL for
-local AWS. Order: the bucket, what is uploaded into it, the other stacks (MWAA takes new plugins then), the
-DAGs, and at last Airflow's own word that it runs exactly these files.
+The account is reached through boto3's own configuration: a profile, a role of CI, AWS_ENDPOINT_URL; that of
+`local` is the stack of `make up`. Order: the bucket, what is uploaded into it, the other stacks (MWAA takes
+new plugins then), the DAGs, and at last Airflow's own word that it runs exactly these files.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from config import Settings, load
 from config.settings import SettingsError
-from workbench import packaging, release, stacks
+from workbench import accounts, packaging, release, stacks
 from workbench.airflow_on_mwaa import AirflowOnMwaa
 from workbench.calls import Calls
 from workbench.programs import code_files
@@ -197,16 +195,6 @@ def stays(target: Target) -> list[str]:
     return kept
 
 
-def require_account(settings: Settings, calls: Calls) -> None:
-    """Raises WorkbenchError when the credentials belong to another account than the settings name."""
-    account = calls.client("sts").get_caller_identity()["Account"]
-    if account != settings.account:
-        raise WorkbenchError(
-            f"the credentials are of account {account}; config/{settings.environment}.toml names "
-            f"{settings.account}. Choose another AWS_PROFILE, or correct `account` there"
-        )
-
-
 def _keys(target: Target, prefix: str) -> set[str]:
     pages = target.calls.client("s3").get_paginator("list_objects_v2")
     try:
@@ -238,16 +226,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     settings = load(options.environment)
-    session = boto3.Session(region_name=settings.region)
-    config = Config(retries={"mode": "standard", "max_attempts": 5})
-    client = cache(lambda service: session.client(service, config=config))
+    client = accounts.of_environment(settings)
+    accounts.require(settings, client)
     calls = Calls(
         client,
         lambda line: console.print(line, markup=False, soft_wrap=True, highlight=False),
         options.dry_run,
     )
     target = Target(calls, settings)
-    require_account(settings, calls)
     if options.command == "deploy":
         deploy(target)
     elif options.command == "diff":

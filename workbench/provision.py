@@ -5,37 +5,18 @@ from __future__ import annotations
 import time
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from config import load
 from workbench import deploy, release
+from workbench.accounts import local_client as client
 from workbench.calls import Calls
 from workbench.programs import code_version
 from workbench.settings import ROOT, Settings, WorkbenchError
 
 ANSWER_SECONDS = 180.0  # on a machine that is busy with other things; a crash is noticed at once
-
-
-def client(settings: Settings, service: str) -> Any:
-    """A stock boto3 client of local AWS, whatever profile the terminal has."""
-    session = boto3.Session(
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - local AWS takes any
-        region_name=settings.aws_environment()["AWS_DEFAULT_REGION"],
-    )
-    url = settings.runtime_url if service == "sagemaker-runtime" else settings.aws_url
-    config = Config(
-        retries={"mode": "standard", "max_attempts": 3},
-        proxies={},
-        s3={"addressing_style": "path"},
-        inject_host_prefix=False,  # MWAA: there is no api.127.0.0.1
-    )
-    return session.client(service, endpoint_url=url, config=config)
 
 
 def answers(settings: Settings) -> bool:

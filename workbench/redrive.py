@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 import config
-from workbench import provision
+from workbench import accounts, provision
 from workbench.progress import say
 from workbench.settings import Settings, WorkbenchError
 
@@ -30,12 +29,14 @@ class Dead:
     handle: str
 
 
-def run(settings: Settings, environment: str, *, only_list: bool) -> None:
+def run(environment: str, *, only_list: bool) -> None:
     """Show what waits in an environment's dead-letter queue, and unless only_list deliver it once more."""
-    # Elsewhere than here it is the account of the terminal's own AWS profile.
-    sqs = provision.client(settings, "sqs") if environment == "local" else boto3.client("sqs")
     try:
-        dead_url, url = queue_urls(sqs, config.load(environment).stem)
+        known = config.load(environment)
+        client = accounts.of_environment(known)
+        accounts.require(known, client)
+        sqs = client("sqs")
+        dead_url, url = queue_urls(sqs, known.stem)
         events = dead_letters(sqs, dead_url)
         for event in events:
             say(f"{escape(event.reason)}\n  [dim]{escape(event.body)}[/dim]")

@@ -17,7 +17,7 @@ import pytest
 
 from config import Settings, load
 from local_aws.pytest_plugin import LocalAws
-from workbench import deploy, release, stacks
+from workbench import accounts, deploy, release, stacks
 from workbench.calls import Calls
 from workbench.permissions import compare, read_statements, read_uses
 from workbench.settings import ROOT, WorkbenchError
@@ -257,10 +257,10 @@ def test_the_pipelines_role_allows_what_it_has_called_and_no_more(
 
 
 def test_another_account_is_refused(target: deploy.Target) -> None:
-    deploy.require_account(target.settings, target.calls)
+    accounts.require(target.settings, target.calls.client)
     prod = load("prod")
     with pytest.raises(WorkbenchError, match=f"of account {ACCOUNT}; config/prod.toml names {prod.account}"):
-        deploy.require_account(prod, target.calls)
+        accounts.require(prod, target.calls.client)
 
 
 def test_connections_are_secrets_by_reference(aws: LocalAws, target: deploy.Target) -> None:

@@ -304,7 +304,7 @@ def _attribution(analysis: Json, baseline: Json | None) -> str:
             f"<h3>{escape(label)}</h3>"
             + bar_pairs([(n, known.get(n, 0.0), now[n]) for n in order], label=label)
         )
-    return _section("Global attribution (kernel SHAP)", LEGEND + "".join(parts)) if parts else ""
+    return _section("Global attribution (SHAP)", LEGEND + "".join(parts)) if parts else ""
 
 
 def _bias(analysis: Json, baseline: Json | None, violations: Sequence[Json]) -> str:

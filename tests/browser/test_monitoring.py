@@ -16,7 +16,7 @@ HEADINGS = {
     "data_quality": ["Violations", "Drifted features", "All features"],
     "model_quality": ["History", "Metrics", "Curves"],
     "bias": ["Bias"],
-    "attribution": ["Global attribution (kernel SHAP)"],
+    "attribution": ["Global attribution (SHAP)"],
     "endpoint": ["Executions"],
 }
 CHARTS = ("data_quality", "model_quality", "attribution")

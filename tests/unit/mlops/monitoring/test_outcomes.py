@@ -163,3 +163,4 @@ def test_the_endpoints_page_shows_every_execution_the_newest_first() -> None:
     assert "attribution: Failed. AlgorithmError" in page
     assert "waiting: 10" in page
     assert page.count("<td>2026-11-21T") == 2
+    assert '<link rel="icon" href="data:,">' in page  # else a browser asks the bucket for one

@@ -36,11 +36,12 @@ demo-bandit: ## a bandit learns from live rewards: warm start and 15 batches  [D
 	@$(workbench) demo-bandit $(if $(DATA),--data "$$DATA") $(if $(WORLD),--world "$$WORLD") \
 		$(if $(SEED),--seed "$$SEED") $(if $(BATCHES),--batches "$$BATCHES")
 
-demo-drift: ## drift, alarm, retraining, a new champion, the alarm's end  [DRIFT=shifted_feature] [SIZE=40]
+demo-drift: ## drift, alarm, retraining, a new champion, the alarm's end  [DRIFT=shifted_feature] [SIZE=40] [ROWS=600]
 	@$(environments) build $(stack_environments)
-	@$(workbench) demo-drift $(if $(DRIFT),--drift "$$DRIFT") $(if $(SIZE),--size "$$SIZE")
+	@$(workbench) demo-drift $(if $(DRIFT),--drift "$$DRIFT") $(if $(SIZE),--size "$$SIZE") \
+		$(if $(ROWS),--rows "$$ROWS")
 
-up: ## start local AWS and Airflow, and wait until they are healthy
+up: ## start local AWS and Airflow, and wait until they are healthy  [MONITORING_HOUR=60 seconds]
 	@$(environments) build $(stack_environments)
 	@$(workbench) up
 

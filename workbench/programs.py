@@ -68,6 +68,7 @@ def local_aws_command(settings: Settings) -> tuple[str, ...]:
         "--airflow-url": settings.airflow_url,
         "--airflow-user": ADMIN,
         "--airflow-password-file": str(passwords_file(settings)),
+        "--monitoring-hour": str(settings.monitoring_hour),
     }
     flat = [part for pair in arguments.items() for part in pair]
     return (str(environments.python_of("local-aws")), "-m", "local_aws", "serve", *flat)

@@ -24,6 +24,8 @@ class Settings:
     aws_port: int = 14566
     runtime_port: int = 14567
     airflow_port: int = 18080
+    monitoring_hour: int = 3600
+    """Seconds that an hour of a monitoring schedule lasts: Model Monitor without the waiting."""
 
     @property
     def aws_url(self) -> str:
@@ -81,9 +83,9 @@ class Settings:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from AWS_PORT, RUNTIME_PORT, AIRFLOW_PORT and MLOPS_LOCAL_DIR.
+    """Settings from AWS_PORT, RUNTIME_PORT, AIRFLOW_PORT, MONITORING_HOUR and MLOPS_LOCAL_DIR.
 
-    Raises WorkbenchError for a port that is no port, or two settings with the same one.
+    Raises WorkbenchError for a port that is no port, two settings with the same one, and no hour.
     """
     environment = os.environ if environment is None else environment
     local_dir = Path(environment.get("MLOPS_LOCAL_DIR") or ROOT / ".local").resolve()
@@ -96,4 +98,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             if port == int(text):
                 raise WorkbenchError(f"{name} and {other} are both {text}: give each a port of its own")
         ports[name] = int(text)
-    return Settings(local_dir, **{name.lower(): port for name, port in ports.items()})
+    hour = environment.get("MONITORING_HOUR") or "3600"
+    if not hour.isascii() or not hour.isdigit() or not 1 <= int(hour) <= 3600:
+        raise WorkbenchError(f"MONITORING_HOUR={hour} is no number of seconds from 1 to 3600")
+    return Settings(
+        local_dir, **{name.lower(): port for name, port in ports.items()}, monitoring_hour=int(hour)
+    )

@@ -59,6 +59,33 @@ def test_a_champion_is_named_by_group_and_version(tmp_path: Path) -> None:
     assert demo_drift.champion(demo(nothing, tmp_path), "r") == "none"
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "started"),
+    [
+        ([True], ["churn_training"]),
+        (
+            [False, True],
+            ["churn_training", "teardown", "churn_training"],
+        ),  # against an earlier demo's champion
+    ],
+)
+def test_the_first_model_is_one_of_the_world_before(
+    verdicts: list[bool], started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, dict[str, Any]]] = []
+
+    def trigger(dag: str, conf: dict[str, Any]) -> str:
+        begun.append((dag, conf))
+        return f"run-{len(begun)}"
+
+    airflow = SimpleNamespace(trigger=trigger, xcom=lambda *_: {"approved": verdicts[len(begun) // 2]})
+    monkeypatch.setattr(demo_drift, "watch", lambda *_: "success")
+    assert demo(airflow, tmp_path).first_model("s3://b/raw/a.csv") == f"run-{len(started)}"
+    assert [dag for dag, _ in begun] == started
+    confirmed = [conf for dag, conf in begun if dag == "teardown"]
+    assert confirmed == [{"confirm": "churn-local"}] * (len(verdicts) - 1)
+
+
 def test_an_alarm_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = {"MetricAlarms": [], "CompositeAlarms": [{"StateValue": "ALARM"}]}
     client = SimpleNamespace(describe_alarms=lambda **_: listed)
@@ -76,10 +103,17 @@ def test_callers_and_export_are_other_customers_with_the_same_drift(
     monkeypatch.setattr(
         demo_drift, "run_client", lambda _, module, **options: calls.append((module, options))
     )
-    world = make_world(Settings(tmp_path, 1, 2, 3), "new_category", 0.4)
+    world = make_world(Settings(tmp_path, 1, 2, 3), "new_category", 0.4, 2500)
     made = {options["output"]: options for module, options in calls if module == "clients.churn_customers"}
     changed = {options["output"]: options for module, options in calls if module == "clients.drift"}
     assert set(changed) == {world.after, world.export}
     assert changed[world.after]["input"] == world.before
     assert {options["size"] for options in changed.values()} == {0.4}
     assert made[world.before]["seed"] != made[changed[world.export]["input"]]["seed"]
+    assert made[world.before]["rows"] == 7500  # three windows, and each customer asks once
+
+
+def test_a_window_too_small_to_tell_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="ROWS=199: a window of fewer than 200 customers says little"):
+        demo_drift.run(Settings(tmp_path, 1, 2, 3), kind="shifted_feature", size=None, rows=199)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,14 @@ import stat
 
 import pytest
 
-from workbench.programs import admin_password, airflow_settings, all_programs, code_files, code_version
+from workbench.programs import (
+    admin_password,
+    airflow_settings,
+    all_programs,
+    code_files,
+    code_version,
+    local_aws_command,
+)
 from workbench.settings import Settings
 
 
@@ -53,6 +60,11 @@ def test_the_ports_reach_airflow(tmp_path):
     variables = airflow_settings(Settings(tmp_path, airflow_port=28080))
     assert variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:28080/execution/"
     assert variables["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:28080"
+
+
+def test_the_hour_of_the_schedules_reaches_local_aws(tmp_path):
+    argv = local_aws_command(Settings(tmp_path, monitoring_hour=60))
+    assert argv[argv.index("--monitoring-hour") + 1] == "60"
 
 
 def test_the_password_is_made_once_and_only_the_owner_can_read_it(tmp_path):

@@ -32,6 +32,13 @@ def test_what_is_no_port_is_refused(text):
         load({"AWS_PORT": text})
 
 
+@pytest.mark.parametrize("text", ["0", "3601", "1h", "-5"])
+def test_an_hour_of_the_schedules_has_up_to_3600_seconds(text):
+    assert load({"MONITORING_HOUR": "30"}).monitoring_hour == 30
+    with pytest.raises(WorkbenchError, match=f"MONITORING_HOUR={text} is no number of seconds"):
+        load({"MONITORING_HOUR": text})
+
+
 def test_one_port_for_two_settings_is_refused():
     with pytest.raises(WorkbenchError, match="AIRFLOW_PORT and AWS_PORT are both 18080"):
         load({"AWS_PORT": "18080"})

@@ -12,20 +12,21 @@ from pathlib import Path
 
 import cheroot.wsgi
 
-from local_aws import moto_hooks, services
+from local_aws import moto_speed, services
 from local_aws.airflow import Airflow
 from local_aws.context import Context
 from local_aws.environment import client_environment
+from local_aws.front_door import PortTaken, make_server
 from local_aws.images import registry
 from local_aws.pace import Pace
 from local_aws.processes import Supervisor
-from local_aws.server import Application, PortTaken, make_server
+from local_aws.server import Application
 from local_aws.services import logs, s3
 from local_aws.state import Blobs, Database, Snapshots, UnreadableState, log_events, snapshots
 
 log = logging.getLogger(__name__)
 
-ACCOUNT = os.environ["MOTO_ACCOUNT_ID"]  # 123456789012 unless the user has set it; see moto_hooks
+ACCOUNT = os.environ["MOTO_ACCOUNT_ID"]  # 123456789012 unless the user has set it; see local_aws
 
 
 class CannotStart(RuntimeError):
@@ -74,7 +75,7 @@ def build(
         raise CannotStart(str(error)) from error
     for name in own_images:
         log.info("image %s runs what %s says", name, images)
-    moto_hooks.make_fit_for_a_long_life()
+    moto_speed.make_fit_for_a_long_life()
     blobs = Blobs(data_dir / "objects")
     database = _open(data_dir / "state.sqlite", snapshots.SCHEMA + s3.SCHEMA)
     events = _open(data_dir / "logs.sqlite", log_events.SCHEMA)

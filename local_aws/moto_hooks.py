@@ -1,4 +1,4 @@
-"""Every place where this project reaches into moto, in one module.
+"""Every place where this project reaches into moto, in one module; for speed and memory, in `moto_speed`.
 
 moto's internals are not a stable interface: the version is pinned exactly, and tests/contracts/boto3 guard
 what is used here. Services call `replace_backend`, `replace_responses` and `not_supported` from `install`.
@@ -6,25 +6,16 @@ what is used here. Services call `replace_backend`, `replace_responses` and `not
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
-import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-# Read by moto when it is imported. No CORS: a page in a browser must not read from, or write to, this server.
-os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
-os.environ.setdefault("MOTO_ACCOUNT_ID", "123456789012")
-
 from moto import backends
-from moto.core import utils
 from moto.core.base_backend import BackendDict, BaseBackend
-from moto.core.common_models import BaseModel
 from moto.core.responses import BaseResponse
 from moto.iam.access_control import IAMPolicy
 from moto.s3 import models as s3_models
@@ -247,28 +238,3 @@ def resolve_reference(reference: tuple[str, ...]) -> Any:
         return backend_dict_of(service)[account][region]
     account, partition, name = where
     return backend_dict_of("s3")[account][partition].buckets.get(name)
-
-
-# Speed and memory.
-
-
-def make_fit_for_a_long_life() -> None:
-    """moto is made for tests of a second: keep its look-ups, and let it forget what it no longer uses."""
-    warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
-    backends.list_of_moto_modules = functools.cache(lambda: frozenset(_list_of_modules()))
-    responses: Any = importlib.import_module("moto.core.responses")
-    responses.method_names_from_class = functools.cache(
-        lambda cls: frozenset(utils.method_names_from_class(cls))
-    )
-    responses.camelcase_to_underscores = functools.cache(utils.camelcase_to_underscores)
-    BaseModel.__new__ = staticmethod(_untracked)
-    iam: Any = importlib.import_module("moto.iam.models")
-    iam.mark_account_as_visited = lambda **_: None
-
-
-_list_of_modules = backends.list_of_moto_modules
-
-
-def _untracked(cls: type[Any], *_: Any, **__: Any) -> Any:
-    """BaseModel.__new__ without its list of every instance ever made, which only moto's test reset reads."""
-    return object.__new__(cls)

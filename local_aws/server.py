@@ -1,4 +1,4 @@
-"""The front door: one port on the loopback interface, moto's dispatcher behind cheroot's threads.
+"""What answers behind the front door: moto's dispatcher, our own pages, the way to the data plane.
 
 A request passes: host check -> our own pages and the data plane -> body read to the end (objects to disk) ->
 the one lock -> moto -> state committed -> answer sent. Only the transfer of bodies happens outside the lock.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import re
@@ -17,21 +18,18 @@ from collections.abc import Callable, Iterable
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-import cheroot.server
-import cheroot.wsgi
-from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_for_header
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_aws import __version__, aws_errors, moto_hooks
+from local_aws import __version__, aws_errors, moto_hooks, moto_speed
 from local_aws.context import Context
 from local_aws.recording import Recorder
-from local_aws.services import operations, sns
+from local_aws.services import operations, s3, sns
 from local_aws.services.s3.body import spooled_body
 from local_aws.state import Blobs, Snapshots
 
 log = logging.getLogger(__name__)
 
-THREADS = 24
+HOSTS = 1000  # one a service and region
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
@@ -69,6 +67,8 @@ class Application:
         self._blobs = blobs
         self._recorder = Recorder.from_environment()
         self._moto = DomainDispatcherApplication(self._application_of)
+        find = self._moto.get_backend_for_host
+        self._moto.get_backend_for_host = functools.lru_cache(HOSTS)(find)
         self.before_first_request: Callable[[str], None] = lambda _: None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -96,7 +96,9 @@ class Application:
         if service is None:
             raise NotImplementedError("no such service here")
         self.before_first_request(service)
-        return create_backend_app(service)
+        app = create_backend_app(service)
+        app.request_class = moto_speed.SwiftRequest
+        return app
 
     def _answer(
         self, app: Any, service: str, environ: Environ, start_response: StartResponse
@@ -112,7 +114,9 @@ class Application:
             held[:] = [status, headers]
 
         with self._state.lock(service) if (service, operation) not in WAITS else contextlib.nullcontext():
-            body = app(environ, hold)
+            body = s3.direct.answer(environ, hold) if service == "s3" else None
+            if body is None:
+                body = app(environ, hold)
             if not _only_reads(operation, environ["REQUEST_METHOD"]):
                 if service in REACHES_FURTHER:
                     self._state.commit_all()
@@ -228,58 +232,3 @@ def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[by
 def _send(start_response: StartResponse, status: str, kind: str, content: bytes) -> Iterable[bytes]:
     start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
     return [content]
-
-
-class _HeaderReader(cheroot.server.HeaderReader):
-    """Keeps the underscores and the spelling of user metadata, which S3 gives back as it was sent."""
-
-    def _transform_key(self, key_name: bytes) -> bytes:
-        name = key_name.strip()
-        return name if name.lower().startswith(b"x-amz-meta-") else name.title()
-
-
-class _Request(cheroot.server.HTTPRequest):
-    header_reader = _HeaderReader()
-
-
-class _Connection(cheroot.server.HTTPConnection):
-    RequestHandlerClass = _Request
-
-
-class _Gateway(cheroot.wsgi.Gateway_10):
-    version = ("local", 0)  # a key of its own: cheroot finds gateways by version
-
-    def get_environ(self) -> Environ:
-        environ: Environ = super().get_environ()
-        environ["RAW_URI"] = environ["REQUEST_URI"]
-        names = [name.decode("latin-1") for name in self.req.inheaders if b"_" in name]
-        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {environ_key_for_header(name): name for name in names}
-        return environ
-
-
-class PortTaken(RuntimeError):
-    """Another program listens on the port; the message names it."""
-
-
-def make_server(application: Application, port: int) -> cheroot.wsgi.Server:
-    """Bind the port and return the server, ready to `serve()`. Raises PortTaken."""
-    server = cheroot.wsgi.Server(
-        ("127.0.0.1", port),
-        application,
-        numthreads=THREADS,
-        timeout=60,
-        request_queue_size=128,
-        shutdown_timeout=5,
-    )
-    server.ConnectionClass = _Connection
-    server.gateway = _Gateway
-    server.server_name = "local-aws"
-    try:
-        server.prepare()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE or "Errno 98" in str(error) or "in use" in str(error):
-            raise PortTaken(
-                f"port {port} is taken by another program; choose another one with --port"
-            ) from error
-        raise
-    return server

@@ -62,8 +62,11 @@ class Blobs:
         file.flush()
         blob = Blob(uuid.uuid4().hex, size)
         target = self.path(blob)
-        target.parent.mkdir(exist_ok=True)
-        Path(file.name).replace(target)
+        try:
+            Path(file.name).replace(target)
+        except FileNotFoundError:  # the first one of its folder
+            target.parent.mkdir(exist_ok=True)
+            Path(file.name).replace(target)
         return blob
 
     def put(self, data: bytes) -> Blob:

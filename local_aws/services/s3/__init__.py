@@ -7,6 +7,7 @@ from moto.s3.models import s3_backends
 
 from local_aws import moto_hooks
 from local_aws.services import notifications
+from local_aws.services.s3 import direct
 from local_aws.services.s3.backend import DurableS3Backend, DurableS3Response
 from local_aws.services.s3.journal import SCHEMA, Journal
 from local_aws.services.s3.keys import BlobKey, BlobUpload
@@ -39,4 +40,4 @@ def prepare(account: str, database: Database, blobs: Blobs, state: Snapshots) ->
     return BackendObjects(account, blobs, state)
 
 
-__all__ = ["SCHEMA", "prepare"]
+__all__ = ["SCHEMA", "direct", "prepare"]

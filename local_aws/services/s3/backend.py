@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import functools
+from types import SimpleNamespace
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.s3.exceptions import MissingKey, NoSuchUpload
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend, s3_backends
 from moto.s3.responses import S3Response
 
 from local_aws import aws_errors
 from local_aws.services import notifications
+from local_aws.services.s3 import listing
 from local_aws.services.s3.body import ENVIRON_KEY, Body
 from local_aws.services.s3.journal import Journal
 from local_aws.services.s3.keys import BlobKey, Reference
@@ -43,9 +47,9 @@ class _Listing:
 
     def __init__(self, bucket: FakeBucket, prefix: str) -> None:
         self.keys = {
-            name: key
-            for name, key in bucket.keys.items()
-            if name.startswith(prefix) and not isinstance(key, FakeDeleteMarker)
+            name: versions[-1]
+            for name, versions in dict.items(bucket.keys)
+            if versions and name.startswith(prefix) and not isinstance(versions[-1], FakeDeleteMarker)
         }
 
 
@@ -157,6 +161,11 @@ class DurableS3Response(S3Response):
         if self.received is not None:
             self.body = self.received
 
+    @staticmethod
+    def subdomain_based_buckets(request: Any) -> bool:
+        """moto asks six times a request."""
+        return _names_a_bucket(request.headers.get("host", ""))
+
     def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
         status, response_headers, content = self._named(super().key_response, request, full_url, headers)
         if request.method not in ("GET", "HEAD"):
@@ -168,6 +177,18 @@ class DurableS3Response(S3Response):
 
     def bucket_response(self, request: Any, full_url: str, headers: Any) -> Any:
         return self._named(super().bucket_response, request, full_url, headers)
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        """Long listings: moto serializes one row, of which the others are copies."""
+        result = action_result.result
+        contents = result.get("Contents", []) if isinstance(result, dict) else []
+        if len(contents) > 1:
+            short = ActionResult({**result, "Contents": contents[:1]})
+            status, headers, body = super().serialized(short)
+            whole = listing.filled(str(body), contents)
+            if whole is not None:
+                return status, headers, whole
+        return super().serialized(action_result)
 
     def get_bucket_notification(self) -> Any:
         """With EventBridgeConfiguration, which moto keeps and does not show."""
@@ -207,3 +228,9 @@ class DurableS3Response(S3Response):
         except NotImplementedError as error:
             query = request.query_string.decode() or "object"
             raise aws_errors.unsupported("s3", f"{request.method} {query}", str(error)) from error
+
+
+@functools.lru_cache(1000)
+def _names_a_bucket(host: str) -> bool:
+    request = SimpleNamespace(headers={"host": host}, url=f"http://{host}/")
+    return bool(S3Response.subdomain_based_buckets(request))

@@ -86,6 +86,9 @@ def test_no_page_of_another_origin_may_read_an_answer(local_aws: Any) -> None:
         "GET", local_aws.endpoint_url + "/-/health", headers={"Origin": "http://evil.example"}
     )
     assert "Access-Control-Allow-Origin" not in answer.headers
+    anything = urllib3.request("GET", local_aws.endpoint_url, headers={"Origin": "http://evil.example"})
+    assert anything.status == 200  # the list of buckets
+    assert "Access-Control-Allow-Origin" not in anything.headers
 
 
 def test_health_lists_what_runs(local_aws: Any) -> None:

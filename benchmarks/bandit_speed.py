@@ -84,6 +84,7 @@ def joined_rows(count: int, folder: Path) -> Path:
             "observation": [json.dumps(row) for row in contexts.tolist()],
             "reward": (arms == best).astype(float),
             "sample_prob": rng.random(count),
+            "timestamp": 1_790_000_000 + rng.permutation(count).astype(float),
         }
     )
     pq.write_table(table, folder / "rows.parquet")

@@ -27,6 +27,7 @@ BENCHMARKS = {
     "bandit_join": "worker",
     "bandit_estimates": "jobs",
     "bandit_loop": "jobs",
+    "bandit_live": "worker",
     "bandit_speed": "jobs",
     "monitoring": "jobs",
 }

@@ -33,7 +33,7 @@ UNREADABLE = (OSError, EOFError, UnicodeDecodeError, pa.ArrowException, zlib.err
 LISTED = 100
 Encoded = TypeVar("Encoded")
 DECODE = json.JSONDecoder().decode
-BATCH_ROWS = 10_000
+BATCH_ROWS = 5_000
 FUTURE_SECONDS = 3600.0  # a clock this far ahead is wrong
 
 
@@ -83,7 +83,8 @@ def read(
     by itself; what it made comes as arrays without null, in between.
 
     What `encode` or the checks refuse (InvalidObservation) is added to `refused`. An event that comes twice
-    counts once; with another reward the second one is refused. Memory: about 150 bytes a row, for event ids.
+    counts once; with another reward the second one is refused. Memory: about 150 bytes a row for event ids,
+    unless `encode_many` finds each of them once.
     Raises NoRows when there is no file, or one cannot be read; the message names it.
     """
     latest = latest_moment(now)
@@ -108,22 +109,26 @@ def read(
             yield encoded
 
     files = _files(folder)
-    for batch in _batches([file for file, magic in files.items() if magic == PARQUET]):
+    others = {file: magic for file, magic in files.items() if magic != PARQUET}
+    table = _in_time([file for file in files if file not in others])
+    once = not others and "event_id" in table.column_names and _all_differ(table["event_id"])
+    for batch in table.to_batches(BATCH_ROWS):
         encoded = encode_many(batch) if encode_many else None
         if encoded is None:
             yield from one_by_one(_raw(batch))
             continue
-        ids, values = batch["event_id"].to_pylist(), batch["reward"].to_pylist()
-        encoded = _unique(encoded, ids, rewards)
+        if not once:
+            ids, values = batch["event_id"].to_pylist(), batch["reward"].to_pylist()
+            encoded = _unless_known(encoded, ids, rewards)
         for begin, end in _runs(encoded):
-            if encoded[begin].is_valid:
-                rewards.update(zip(ids[begin:end], values[begin:end], strict=True))
-                yield encoded.slice(begin, end - begin)
-            else:
+            if not encoded[begin].is_valid:
                 yield from one_by_one(_raw(batch.slice(begin, end - begin)))
-    for file, magic in files.items():
-        if magic != PARQUET:
-            yield from one_by_one(_lines(file, zipped=magic.startswith(GZIP)))
+                continue
+            if not once:
+                rewards.update(zip(ids[begin:end], values[begin:end], strict=True))
+            yield encoded.slice(begin, end - begin)
+    for file, magic in others.items():
+        yield from one_by_one(_lines(file, zipped=magic.startswith(GZIP)))
 
 
 def latest_moment(now: float | None = None) -> float:
@@ -131,7 +136,11 @@ def latest_moment(now: float | None = None) -> float:
     return (time.time() if now is None else now) + FUTURE_SECONDS
 
 
-def _unique(encoded: pa.Array, ids: Sequence[str], known: Mapping[str, float]) -> pa.Array:
+def _all_differ(ids: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(ids).as_py() == len(ids))
+
+
+def _unless_known(encoded: pa.Array, ids: Sequence[str], known: Mapping[str, float]) -> pa.Array:
     """Null also where an event is there twice, or is known from before."""
     if len(set(ids)) == len(ids) and known.keys().isdisjoint(ids):
         return encoded
@@ -212,18 +221,18 @@ def _files(folder: Path) -> dict[Path, bytes]:
     return {file: _first_bytes(file) for file in files}
 
 
-def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _in_time(files: Sequence[Path]) -> pa.Table:
     """Rows of Parquet files in the order of their time.
 
     A query writes its Parquet files in no order, and what is learned depends on it. So they are sorted, in
     memory: some 300 bytes a row. Logs are in order already.
     """
     if not files:
-        return
+        return pa.table({})
     table = pa.concat_tables([_naming(file, _table) for file in files], promote_options="permissive")
     if "timestamp" in table.column_names:
         table = table.sort_by([("timestamp", "ascending"), ("event_id", "ascending")])
-    yield from table.to_batches(BATCH_ROWS)
+    return table
 
 
 def _raw(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:

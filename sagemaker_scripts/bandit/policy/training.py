@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -212,8 +212,10 @@ def _learn(
                 [sys.executable, "-m", "vowpalwabbit", *words], stdout=stream, stderr=stream
             )
         try:
+            left = iter(blocks)
+            first = next(left, b"")  # encoded while the learner starts
             with suppress(BrokenPipeError), _opened(pipe, vw) as text:
-                text.writelines(blocks)
+                text.writelines(chain([first], left))
             code = vw.wait()
         finally:
             if vw.poll() is None:

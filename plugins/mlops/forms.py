@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 # The form refuses to be sent while a text is empty, unless the text may be missing.
 OPTIONAL_TEXT = ["null", "string"]
+
+
+class UnknownParams(ValueError):
+    """A run was given params that its form does not have; the message lists them and those that it has."""
+
+
+def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises UnknownParams. Airflow lets them pass, and a misspelt one would do nothing, silently."""
+    if surplus := sorted(set(given) - set(known)):
+        raise UnknownParams(f"unknown parameter {', '.join(surplus)}: there are {', '.join(known)}")
 
 
 def setting(section: Section, name: str, tab: str) -> Param:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 def find(params: dict[str, Any]) -> list[dict[str, str]]:
     """What is idle, expired or left over; each line is in the log. Nothing is changed."""
+    _require_known(params, reaper_params())
     settings, now = load(), datetime.now(UTC)
     sagemaker, cloudwatch = client("sagemaker"), client("cloudwatch")
     hours = int(params["idle_hours"])
@@ -49,6 +50,7 @@ def remove(found: list[dict[str, str]], params: dict[str, Any]) -> list[str]:
 
 def plan(params: dict[str, Any]) -> list[dict[str, str]]:
     """What a teardown would delete; fails for a confirmation that does not name it."""
+    _require_known(params, teardown_params())
     settings = load()
     if params["deployment"] == "churn":
         endpoint = settings.churn_endpoint
@@ -90,6 +92,15 @@ def tear_down(found: list[dict[str, str]]) -> list[str]:
 
     deleted += [f"schedule {name}: stopped" for name in schedules.stop(client("sagemaker"), settings)]
     return [*deleted, *_remove(found)]
+
+
+def _require_known(params: Mapping[str, Any], known: Mapping[str, Param]) -> None:
+    from mlops.forms import UnknownParams, require_known
+
+    try:
+        require_known(params, known)
+    except UnknownParams as error:
+        raise AirflowFailException(str(error)) from None
 
 
 def _remove(found: list[dict[str, str]]) -> list[str]:

@@ -6,8 +6,7 @@ model, so the form, the REST API and the settings files accept the same values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
 
@@ -69,8 +68,3 @@ def params(settings: Settings) -> dict[str, Param]:
         ),
         "code_version": code_version(settings, "Release"),
     }
-
-
-def unknown(given: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Names that the form does not have. Airflow lets them pass, and a misspelt one would do nothing."""
-    return sorted(given.keys() - params(settings).keys())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.aws import split_s3
 from mlops.champion import find_champion
 from mlops.churn import form, requests
+from mlops.forms import require_known
 from mlops.naming import run_key, table_name
 
 if TYPE_CHECKING:
@@ -34,20 +35,14 @@ class Superseded(RuntimeError):
     """A newer file has landed beside the one that this run is for; the message names both."""
 
 
-class UnknownParams(ValueError):
-    """The run was given params that do not exist; the message lists them and those that do."""
-
-
 def make_plan(
     settings: Settings, params: Mapping[str, Any], run_id: str, *, s3: Any, glue: Any, sagemaker: Any
 ) -> dict[str, Any]:
     """The plan of one run, all of it JSON. `s3`, `glue`, `sagemaker` are boto3 clients.
 
-    Raises UnknownParams, NoInput, champion.UnknownChampion.
+    Raises forms.UnknownParams, NoInput, champion.UnknownChampion.
     """
-    if surplus := form.unknown(params, settings):
-        known = ", ".join(form.params(settings))
-        raise UnknownParams(f"unknown parameter {', '.join(surplus)}: there are {known}")
+    require_known(params, form.params(settings))
     key = run_key(run_id)
     prefix = settings.s3(settings.run_prefix(key))
     bucket, source = find_input(s3, settings, params["data"])

@@ -23,11 +23,11 @@ from mlops.churn.plan import (
     CoolingDown,
     NoInput,
     Superseded,
-    UnknownParams,
     check_cooldown,
     check_newest,
     make_plan,
 )
+from mlops.forms import UnknownParams
 
 
 def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:

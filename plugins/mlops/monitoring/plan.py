@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.aws import split_s3
 from mlops.champion import Champion, find_champion
-from mlops.monitoring import baselines, requests, windows
+from mlops.forms import require_known
+from mlops.monitoring import baselines, form, requests, windows
 from mlops.monitoring.baselines import Baseline
 from mlops.monitoring.requests import Analysis
 from mlops.monitoring.windows import Window
@@ -43,8 +44,10 @@ def make_plan(
 ) -> dict[str, Any]:
     """The plan of one run, all of it JSON. `at`: when the run is due; `s3`, `sagemaker`: boto3 clients.
 
-    Raises NothingToWatch, windows.BadWindow, baselines.NoBaselines, champion.UnknownChampion.
+    Raises forms.UnknownParams, NothingToWatch, windows.BadWindow, baselines.NoBaselines,
+    champion.UnknownChampion.
     """
+    require_known(params, form.params(settings))
     endpoint, policy = settings.churn_endpoint, settings.monitoring
     champion = find_champion(sagemaker, endpoint)
     if champion is None:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from config import load
 from mlops.aws import client, split_s3
 from mlops.champion import UnknownChampion
+from mlops.forms import UnknownParams
 from mlops.jobs import KINDS
 from mlops.links import page_url
 from mlops.monitoring import baselines, outcomes, schedules
@@ -39,7 +40,7 @@ def plan(params: dict[str, Any], run_id: str, dag_run: Any, ti: Any) -> dict[str
         print(reason)  # Airflow does not show why a task was skipped
         ti.xcom_push(key="skipped", value=str(reason))
         raise AirflowSkipException(str(reason)) from None
-    except (BadWindow, NoBaselines, UnknownChampion) as error:
+    except (BadWindow, NoBaselines, UnknownChampion, UnknownParams) as error:
         raise AirflowFailException(str(error)) from None
     print(f"endpoint {made['endpoint']}, model package {made['model_package']}")
     print(f"window {made['window']['start']} to {made['window']['end']}, mode {made['mode']}")

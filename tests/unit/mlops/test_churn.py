@@ -18,12 +18,12 @@ from mlops.churn.form import params as form
 from mlops.churn.plan import (
     NoInput,
     Superseded,
-    UnknownParams,
     check_newest,
     find_input,
     make_plan,
     previous_table,
 )
+from mlops.forms import UnknownParams
 from tests.unit.mlops import fakes
 
 SETTINGS = load("local")

@@ -146,6 +146,17 @@ def test_the_reaper_reports_and_removes_only_when_told_to(sagemaker: FakeSageMak
     assert names == ["idle-config", "idle-model"]
 
 
+def test_a_misspelt_parameter_is_no_silent_default(sagemaker: FakeSageMaker) -> None:
+    with pytest.raises(
+        AirflowFailException, match="unknown parameter idle_hour: there are remove, idle_hours"
+    ):
+        housekeeping.find({"idle_hour": 1, "remove": False, "idle_hours": 72})
+    with pytest.raises(
+        AirflowFailException, match="unknown parameter name: there are deployment, experiment"
+    ):
+        housekeeping.plan({"name": "x", "deployment": "churn", "confirm": "x"})
+
+
 def test_a_teardown_wants_the_name_once_more(sagemaker: FakeSageMaker) -> None:
     params = {"deployment": "churn", "experiment": None, "confirm": "churn"}
     with pytest.raises(AirflowFailException, match="to delete churn-local and what belongs to it"):

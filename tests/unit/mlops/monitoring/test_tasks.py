@@ -225,6 +225,8 @@ def test_nothing_to_watch_skips_and_a_bad_window_fails(aws: Any) -> None:
     with pytest.raises(AirflowSkipException, match="monitoring is off in this environment"):
         tasks.plan(PARAMS | {"mode": "off"}, "r", run, ti)
     assert ti.pushed["skipped"] == "monitoring is off in this environment"
+    with pytest.raises(AirflowFailException, match="unknown parameter begin: there are start, end, mode"):
+        tasks.plan(PARAMS | {"begin": "2026-11-21T08:00:00Z"}, "r", run, Task())
     with pytest.raises(AirflowFailException, match="parameter start: 'now' is no moment"):
         tasks.plan(PARAMS | {"start": "now"}, "r", run, Task())
     assert tasks.plan(PARAMS, "r", run, Task())["window"]["end"] == "2026-11-21T09:00:00Z"

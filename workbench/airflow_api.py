@@ -38,15 +38,21 @@ class AirflowApi:
     def has_dag(self, dag_id: str) -> bool:
         return self._request("GET", f"/dags/{quote(dag_id)}", accept=(200, 404)).status_code == 200
 
+    def dags(self) -> list[str]:
+        """The ids of all DAGs, sorted."""
+        return sorted(dag["dag_id"] for dag in self._request("GET", "/dags?limit=100").json()["dags"])
+
     def import_errors(self) -> list[dict[str, Any]]:
         """Each with `filename` and `stack_trace`."""
         return list(self._request("GET", "/importErrors").json()["import_errors"])
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any], note: str = "Started from a terminal") -> str:
         """Start a run now, unpausing the DAG if need be; returns its run id."""
-        self._request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": False})
+        path = f"/dags/{quote(dag_id)}"
+        if self._request("PATCH", path, accept=(200, 404), json={"is_paused": False}).status_code == 404:
+            raise WorkbenchError(f"there is no DAG {dag_id}; there are: {', '.join(self.dags())}")
         body = {"logical_date": None, "conf": dict(conf), "note": note}
-        return str(self._request("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body).json()["dag_run_id"])
+        return str(self._request("POST", f"{path}/dagRuns", json=body).json()["dag_run_id"])
 
     def runs(self, dag_id: str = "~", limit: int = 5) -> list[dict[str, Any]]:
         """The newest runs, of one DAG or of all."""
@@ -146,8 +152,9 @@ def _run_path(dag_id: str, run_id: str) -> str:
 
 
 def _detail(answer: httpx.Response) -> str:
+    """The reason, without the JSON schema that follows the one of a refused param."""
     try:
-        return str(answer.json()["detail"])
+        return str(answer.json()["detail"]).partition("\n\nFailed validating")[0]
     except (ValueError, KeyError, TypeError):
         return answer.text[:300]
 

@@ -59,8 +59,10 @@ def deploy(target: Target) -> None:
             f"then asks Airflow (mwaa.invoke_rest_api Name={target.settings.stem}) for import errors, until "
             f"it has read as uploaded: {', '.join(sorted(built.dag_ids))}"
         )
+        target.calls.say(f"calls that would change something: {target.calls.summary()}; this was a dry run")
         return
     airflow.wait_for_dags(built, earlier, DAGS_SECONDS)
+    target.calls.say(f"calls that changed something: {target.calls.summary()}")
     target.calls.say(
         f"Airflow runs {len(built.dag_ids)} DAGs with code {built.code_version}, no import error"
     )

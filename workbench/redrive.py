@@ -46,7 +46,7 @@ def run(environment: str, *, only_list: bool) -> None:
         raise WorkbenchError(f"the queues of environment {environment} cannot be read: {error}") from error
     except config.SettingsError as error:
         raise WorkbenchError(str(error)) from error
-    say(f"{len(events)} event(s) {'wait' if only_list else 'delivered once more'}")
+    say(f"events {'that wait' if only_list else 'delivered once more'}: {len(events)}")
 
 
 def waiting(settings: Settings) -> int:

@@ -134,11 +134,14 @@ def test_a_dry_run_says_everything_and_makes_nothing(
     assert f"s3.put_object Bucket=mlops-dev-us-east-1-{ACCOUNT} Key=airflow/plugins.zip Body=<" in text
     assert "PluginsVersion=<version of airflow/plugins.zip>" in text
     assert "AirflowRoleArn=<roles.AirflowRoleArn>" in text
-    assert (
-        "waits until MWAA's environment mlops-dev is AVAILABLE"
-        in said[-1 - len(release.build(checkout).dags) - 1]
+    dags = len(release.build(checkout).dags)
+    assert "waits until MWAA's environment mlops-dev is AVAILABLE" in said[-3 - dags]
+    assert said[-2].startswith("then asks Airflow (mwaa.invoke_rest_api Name=mlops-dev) for import errors")
+    puts = sum(line.startswith("s3.put_object") for line in said)
+    assert said[-1] == (
+        "calls that would change something: cloudformation.create_change_set 8, "
+        f"cloudformation.execute_change_set 8, s3.put_object {puts}; this was a dry run"
     )
-    assert said[-1].startswith("then asks Airflow (mwaa.invoke_rest_api Name=mlops-dev) for import errors")
 
 
 def test_a_deployment_uploads_updates_and_verifies(aws: LocalAws, target: deploy.Target) -> None:

@@ -64,9 +64,18 @@ def test_links_of_a_task_are_those_of_the_ui(connect):
 
 
 def test_a_refusal_is_told_in_airflows_words(connect):
-    refused = httpx.Response(404, json={"detail": "Dag with id: nope was not found"})
-    api, _ = connect({("PATCH", "/dags/nope"): refused})
-    with pytest.raises(WorkbenchError, match=r"PATCH /dags/nope: 404 Dag with id: nope was not found"):
+    detail = "Invalid input for param eta: -1 is too small\n\nFailed validating 'minimum' in schema:\n    {}"
+    refused = httpx.Response(400, json={"detail": detail})
+    api, _ = connect({("PATCH", "/dags/churn"): {}, ("POST", "/dags/churn/dagRuns"): refused})
+    with pytest.raises(WorkbenchError, match=r"/dagRuns: 400 Invalid input for param eta: -1 is too small$"):
+        api.trigger("churn", {"eta": -1})
+
+
+def test_a_dag_that_is_not_there_is_told_with_those_that_are(connect):
+    unknown = httpx.Response(404, json={"detail": "Dag with id: nope was not found"})
+    known = {"dags": [{"dag_id": "teardown"}, {"dag_id": "reaper"}]}
+    api, _ = connect({("PATCH", "/dags/nope"): unknown, ("GET", "/dags"): known})
+    with pytest.raises(WorkbenchError, match=r"there is no DAG nope; there are: reaper, teardown$"):
         api.trigger("nope", {})
 
 

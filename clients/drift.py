@@ -6,7 +6,7 @@ Kinds, and what their size says:
 
 * `shifted_feature`: everybody talks so many minutes longer in the day. Churn follows the old rule, so more
   customers leave.
-* `new_category`: a share of the customers has an international plan that did not exist, `trial`.
+* `new_category`: a share of the customers has an area code that did not exist, and more of them leave.
 * `broken_column`: a share of the cells of `Eve Mins` is lost on the way; the customers are the same.
 * `changed_concept`: a share of the customers leaves for another reason than before: evening minutes count as
   daytime minutes did. Nothing but labels can show it.
@@ -30,6 +30,8 @@ import pandas as pd
 from clients.churn_customers import TARIFF, churn_logit
 
 LABEL = "Churn?"
+NEW_AREA_CODE = "628"
+NEW_AREA_LOGIT = 2.0  # added to the log odds of leaving
 Draw: TypeAlias = np.random.Generator
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -63,8 +65,9 @@ def _shifted_feature(customers: pd.DataFrame, size: float, draw: Draw) -> pd.Dat
 
 
 def _new_category(customers: pd.DataFrame, size: float, draw: Draw) -> pd.DataFrame:
-    customers.loc[draw.random(len(customers)) < size, "Int'l Plan"] = "trial"
-    return customers
+    new = draw.random(len(customers)) < size
+    customers["Area Code"] = customers["Area Code"].astype(str).mask(new, NEW_AREA_CODE)
+    return _labelled(customers, _logit(customers) + NEW_AREA_LOGIT, new, draw)
 
 
 def _broken_column(customers: pd.DataFrame, size: float, draw: Draw) -> pd.DataFrame:

@@ -35,9 +35,12 @@ def test_a_shifted_feature_takes_charge_and_churn_along(raw):
 
 def test_a_new_category_is_one_that_was_not_there(raw):
     after = drift.drifted(raw, "new_category", 0.3, 7)
-    assert changed_columns(raw, after) == {"Int'l Plan"}
-    assert after["Int'l Plan"].eq("trial").mean() == pytest.approx(0.3, abs=0.03)
-    assert "trial" not in set(raw["Int'l Plan"])
+    assert changed_columns(raw, after) == {"Area Code", "Churn?"}
+    new = after["Area Code"].eq("628")
+    assert new.mean() == pytest.approx(0.3, abs=0.03)
+    assert "628" not in set(raw["Area Code"].astype(str))
+    assert (churn(after) == churn(raw))[~new].all()
+    assert churn(after)[new].mean() > churn(raw)[new].mean() + 0.1
 
 
 def test_a_broken_column_loses_cells_and_no_customer_changes(raw):

@@ -176,9 +176,10 @@ def collect(sagemaker: Any, settings: Settings, hour: datetime) -> list[Outcome]
     found = []
     for monitor in MONITORS:
         name = schedule_name(settings.churn_endpoint, monitor)
+        schedule = _required(sagemaker, name)
         execution = _execution(sagemaker, name, hour)
         if execution is None:
-            _require_to_come(sagemaker, name, hour)
+            _require_to_come(schedule, hour)
             return None
         if execution["MonitoringExecutionStatus"] not in ENDED:
             return None
@@ -196,14 +197,20 @@ def _execution(sagemaker: Any, name: str, hour: datetime) -> Mapping[str, Any] |
     )
 
 
-def _require_to_come(sagemaker: Any, name: str, hour: datetime) -> None:
-    """Raises NothingToCollect when no execution of `hour` can follow."""
+def _required(sagemaker: Any, name: str) -> dict[str, Any]:
+    """A schedule. Raises NothingToCollect when there is none."""
     schedule = _found(sagemaker.describe_monitoring_schedule, MonitoringScheduleName=name)
     if schedule is None:
         raise NothingToCollect(
             f"there is no monitoring schedule {name}: churn_training makes it when it deploys a model with "
             "monitoring = managed; or analyse the window in this run, mode = own"
         )
+    return schedule
+
+
+def _require_to_come(schedule: Mapping[str, Any], hour: datetime) -> None:
+    """Raises NothingToCollect when no execution of `hour` can follow."""
+    name = schedule["MonitoringScheduleName"]
     if (status := schedule["MonitoringScheduleStatus"]) not in {"Scheduled", "Pending"}:
         raise NothingToCollect(
             f"the monitoring schedule {name} is {status} {schedule.get('FailureReason', '')}".rstrip()

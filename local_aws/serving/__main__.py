@@ -6,6 +6,7 @@ Where S3 and CloudWatch are comes from AWS_ENDPOINT_URL and the other standard A
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
 import os
@@ -119,6 +120,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str, ca
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    gc.freeze()  # what is imported stays; looking through it again would hold up a request now and then
     uvicorn.Server(config).run(sockets=[listener])
 
 

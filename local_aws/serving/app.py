@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -112,7 +113,7 @@ class DataPlane:
     async def _runtime(
         self, endpoint: str, operation: str, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
-        request_id = str(uuid.uuid4())
+        request_id = _request_id()
         try:
             body = await _read_body(receive)
             headers = dict(scope["headers"])
@@ -287,6 +288,12 @@ class DataPlane:
                 await asyncio.to_thread(self.logs.flush)
             except Exception:
                 log.exception("Publishing captures and metrics")
+
+
+def _request_id() -> str:
+    """Random, in the form of a UUID 4, which `uuid.uuid4` takes four times as long to make."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 async def _read_body(receive: Receive) -> bytes:

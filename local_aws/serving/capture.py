@@ -21,6 +21,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -57,11 +58,15 @@ class Exchange(NamedTuple):
 
 
 class _Open:
-    """A spool file that takes records; closed and renamed to its final name when it is complete."""
+    """A spool file that takes records; closed and renamed to its final name when it is complete.
 
-    def __init__(self, folder: Path, started: datetime) -> None:
+    It takes none from `until` on: when it has its age, or the hour of its folder is over.
+    """
+
+    def __init__(self, folder: Path, started: datetime, age: timedelta) -> None:
         stamp = f"{started:%M-%S}-{started.microsecond // 1000:03d}"
-        self.started = started
+        hour = started.replace(minute=0, second=0, microsecond=0)
+        self.until = min(started + age, hour + timedelta(hours=1))
         self.final = folder / f"{stamp}-{uuid.uuid4()}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         # Unbuffered: a record is with the operating system when write returns.
@@ -105,11 +110,11 @@ class Capture:
         key = (settings.destination, exchange.endpoint, exchange.variant)
         with self._lock:
             current = self._open.get(key)
-            if current is not None and self._is_due(current, now):
+            if current is not None and now >= current.until:
                 self._open.pop(key).close()
                 current = None
             if current is None:
-                current = self._open[key] = _Open(self._folder(key, now), now)
+                current = self._open[key] = _Open(self._folder(key, now), now, self.age)
             current.file.write(line)
         return True
 
@@ -121,7 +126,7 @@ class Capture:
         now = self.clock()
         with self._lock:
             for key, file in list(self._open.items()):
-                if (not due_only or self._is_due(file, now)) and endpoint in (None, key[1]):
+                if (not due_only or now >= file.until) and endpoint in (None, key[1]):
                     self._open.pop(key).close()
         with self._uploading:
             written = 0
@@ -153,10 +158,6 @@ class Capture:
                 folder.rmdir()
         return True
 
-    def _is_due(self, file: _Open, now: datetime) -> bool:
-        hours = [(moment.hour, moment.date()) for moment in (file.started, now)]
-        return now - file.started >= self.age or hours[0] != hours[1]
-
     def _folder(self, key: tuple[str, str, str], now: datetime) -> Path:
         destination, endpoint, variant = key
         parts = [part for part in destination.removeprefix("s3://").split("/") if part]
@@ -175,25 +176,31 @@ def json_line(settings: desired.Capture, exchange: Exchange, now: datetime) -> b
         metadata += f',"inferenceId":{_quote(exchange.inference_id)}'
     if exchange.custom_attributes:
         metadata += f',"customAttributes":[{_quote(exchange.custom_attributes)}]'
-    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = now.isoformat(timespec="seconds").removesuffix("+00:00")
     return (
-        f'{{"captureData":{{{",".join(sides)}}},"eventMetadata":{{{metadata},"inferenceTime":"{time}"}},'
+        f'{{"captureData":{{{",".join(sides)}}},"eventMetadata":{{{metadata},"inferenceTime":"{time}Z"}},'
         '"eventVersion":"0"}\n'
     ).encode()
 
 
 def _side(settings: desired.Capture, side: str, content_type: str | None, body: bytes) -> str:
-    name = (content_type or "").partition(";")[0].strip().lower()
-    encoding = "CSV" if name in settings.csv_content_types else "BASE64"
-    encoding = "JSON" if name in settings.json_content_types else encoding
+    head, encoding = _head(settings.csv_content_types, settings.json_content_types, side, content_type or "")
     try:
         text = body.decode() if encoding != "BASE64" else base64.b64encode(body).decode()
     except UnicodeDecodeError:
         encoding, text = "BASE64", base64.b64encode(body).decode()
-    return (
-        f'"endpoint{side}":{{"observedContentType":{_quote(content_type or "")},"mode":"{side.upper()}",'
-        f'"data":{_quote(text)},"encoding":"{encoding}"}}'
-    )
+    return f'{head}{_quote(text)},"encoding":"{encoding}"}}'
+
+
+@lru_cache(maxsize=256)
+def _head(
+    csv_types: tuple[str, ...], json_types: tuple[str, ...], side: str, content_type: str
+) -> tuple[str, str]:
+    """What a side's record begins with, and the encoding of its data: the same for request after request."""
+    name = content_type.partition(";")[0].strip().lower()
+    encoding = "JSON" if name in json_types else "CSV" if name in csv_types else "BASE64"
+    observed = _quote(content_type)
+    return f'"endpoint{side}":{{"observedContentType":{observed},"mode":"{side.upper()}","data":', encoding
 
 
 def _cut_half_line(path: Path) -> None:

@@ -4,12 +4,14 @@
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import xgboost as xgb
 
 from local_aws.images.xgboost.payload import PayloadError, choose_accept, parse
+from local_aws.images.xgboost.predictor import predict
 from local_aws.images.xgboost.serve_model import ModelLoadError, load_model
 
 from .conftest import as_csv, rows
@@ -49,6 +51,25 @@ def test_csv_answers_are_xgboosts_own_scores_to_the_last_bit(folder, booster):
     assert np.array_equal(scores(answer), expected)
     single = model.answer(as_csv(FEATURES[:1]).strip().encode(), "text/csv", "*/*")
     assert single.body.decode() == f"{expected[0]!s}\n"
+
+
+def test_models_of_other_sizes_and_refused_rows_leave_nothing_behind_in_any_thread(folder, booster):
+    """A thread describes all its rows in one reused matrix."""
+    narrow = xgb.train({"max_depth": 2}, xgb.DMatrix(FEATURES[:, :2], label=VALUES[:, 0]), 3)
+    wide_scores = booster.predict(xgb.DMatrix(FEATURES))
+    narrow_scores = narrow.predict(xgb.DMatrix(FEATURES[:, :2]))
+
+    def ask(start):
+        for row in range(start, len(FEATURES), 4):
+            assert predict(booster, FEATURES[row : row + 1]).tolist() == [wide_scores[row]]
+            with pytest.raises(xgb.core.XGBoostError):
+                predict(booster, FEATURES[: row + 1, :3])
+            some = FEATURES[row : row + 7, :2]
+            assert np.array_equal(predict(narrow, some), narrow_scores[row : row + 7])
+        return len(range(start, len(FEATURES), 4))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(ask, range(4))) == len(FEATURES)
 
 
 @pytest.mark.parametrize(

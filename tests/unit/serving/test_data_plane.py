@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_an_endpoint_answers_with_xgboosts_own_scores_and_captures_them(tmp_path
         assert record["captureData"]["endpointInput"]["data"] == BODY
         assert record["eventMetadata"]["inferenceId"] == "customer-7"
         assert record["eventMetadata"]["eventId"] == answer["ResponseMetadata"]["RequestId"]
+        assert uuid.UUID(record["eventMetadata"]["eventId"]).version == 4
         (key,) = aws.objects
         assert key.startswith("bucket/capture/churn/AllTraffic/20")
         assert any(b"Invocations" in request for request in aws.metric_requests)

@@ -77,7 +77,8 @@ with DAG(
         merge >> [model_quality, bias]
 
     collect = task.sensor(
-        mode="reschedule",
+        # Rescheduled within a second, a sensor is taken for dead: Airflow hears of its last process too late.
+        mode="reschedule" if settings.tasks.deferrable else "poke",
         poke_interval=settings.tasks.poll_interval,
         timeout=timedelta(hours=3).total_seconds(),
         execution_timeout=None,

@@ -63,8 +63,13 @@ def test_policies(dag: Any) -> None:
     assert dag.get_task("collect").timeout > 3600
 
 
-def test_waiting_for_managed_executions_holds_no_worker(dag: Any) -> None:
-    assert dag.get_task("collect").mode == "reschedule"
+@pytest.mark.parametrize(("environment", "mode"), [("local", "poke"), ("dev", "reschedule")])
+def test_waiting_for_managed_executions_holds_no_worker_on_aws(
+    environment: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_ENVIRONMENT", environment)
+    found = DagBag(ROOT / "dags" / "monitoring.py").dags["monitoring"]
+    assert found.get_task("collect").mode == mode
 
 
 def test_every_page_is_linked(dag: Any) -> None:

@@ -72,6 +72,30 @@ def test_read_sql_query_gives_typed_values(place, mode):
     assert frame["region"].tolist() == ["n", "s", "n", "s"]
 
 
+def test_an_unload_is_json_in_a_folder_for_each_partition(place):
+    database, bucket = place
+    awswrangler.athena.unload(
+        "SELECT item, pieces, region FROM sales", f"s3://{bucket}/out/", database, file_format="JSON",
+        partitioned_by=["region"],
+    )  # fmt: skip
+    # awswrangler has the manifest written to the same place.
+    frame = awswrangler.s3.read_json(f"s3://{bucket}/out/", dataset=True, path_suffix=".gz", lines=True)
+    rows = sorted(zip(frame["region"], frame["item"].fillna("none"), strict=True))
+    assert rows == [("n", "none"), ("n", "pen"), ("s", ""), ("s", "ink")]
+
+
+def test_a_table_of_delimited_text_is_created_as_a_query(place):
+    database, bucket = place
+    awswrangler.athena.create_ctas_table(
+        "SELECT item, price FROM sales WHERE price IS NOT NULL", database, "listed",
+        s3_output=f"s3://{bucket}/results/", storage_format="TEXTFILE", field_delimiter=";",
+        write_compression="gzip", wait=True,
+    )  # fmt: skip
+    (path,) = awswrangler.s3.list_objects(awswrangler.catalog.get_table_location(database, "listed"))
+    frame = awswrangler.s3.read_csv(path, sep=";", header=None, na_values=["\\N"], keep_default_na=False)
+    assert sorted(zip(frame[0], frame[1], strict=True)) == [("", 1e10), ("ink", 12.25), ("pen", 0.5)]
+
+
 @pytest.mark.parametrize("ctas", [True, False])
 def test_results_come_in_chunks(place, ctas):
     database, bucket = place

@@ -15,19 +15,25 @@ def _unload(text: str) -> Unload:
     words.need("TO")
     location = words.string()
     options: dict[str, str] = {}
+    keys: list[str] = []
     if words.take("WITH"):
         words.need("(")
         while not words.take(")"):
             key = words.next("an option").text.lower()
             words.need("=")
-            if words.take("ARRAY"):
-                raise QueryError(
-                    "NOT_SUPPORTED", f"UNLOAD WITH ({key} = ARRAY[...]) is not computed by local AWS"
-                )
-            options[key] = words.next("a value").text
+            if words.take("ARRAY", "["):
+                if key != "partitioned_by":
+                    raise QueryError(
+                        "NOT_SUPPORTED", f"UNLOAD WITH ({key} = ARRAY[...]) is not computed by local AWS"
+                    )
+                while not words.take("]"):
+                    keys.append(words.string().lower())
+                    words.take(",")
+            else:
+                options[key] = words.next("a value").text
             words.take(",")
     words.end()
-    return Unload(as_query(query), location, options)
+    return Unload(as_query(query), location, options, keys)
 
 
 def _show(text: str) -> Catalog:

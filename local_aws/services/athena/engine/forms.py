@@ -23,6 +23,7 @@ class Unload:
     query: exp.Query
     location: str
     options: dict[str, str]
+    partitioned_by: list[str]
     kind: str = "DML"
 
 

@@ -41,16 +41,25 @@ _FORMATS = {
         "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
         "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
     ),
+    "JSON": (
+        "org.apache.hadoop.mapred.TextInputFormat",
+        "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+        "org.apache.hive.hcatalog.data.JsonSerDe",
+    ),
 }
 
 
-def parquet(
-    name: str, columns: list[dict[str, str]], partition_keys: list[dict[str, str]], location: str
+def written(
+    name: str,
+    columns: list[dict[str, str]],
+    partition_keys: list[dict[str, str]],
+    location: str,
+    form: str,
+    serde_parameters: dict[str, str],
 ) -> dict[str, Any]:
-    """The Glue TableInput of an external Parquet table."""
-    return _table(
-        name, columns, partition_keys, location, _FORMATS["PARQUET"], {}, {"classification": "parquet"}
-    )
+    """The Glue TableInput of an external table whose files Athena has written, in one of `_FORMATS`."""
+    kind = {"classification": form.lower()} if form != "TEXTFILE" else {}
+    return _table(name, columns, partition_keys, location, _FORMATS[form], serde_parameters, kind)
 
 
 def _table(

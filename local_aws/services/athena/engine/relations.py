@@ -16,7 +16,7 @@ from local_aws.services.athena.engine import types
 from local_aws.services.athena.engine.casts import PATTERNS
 from local_aws.services.athena.engine.errors import QueryError, raising
 
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = "parquet"
 _JSON = "json"
 _TEXT = "text"
@@ -114,7 +114,7 @@ def _select(
         columns, source = _delimited(table, form, files, compression)
     values = partition["values"] if partition else []
     for key, value in zip(table["partition_keys"], values, strict=True):
-        constant = "NULL" if value == _NULL_PARTITION else literal(value)
+        constant = "NULL" if value == NULL_PARTITION else literal(value)
         columns.append(
             f"CAST({constant} AS {types.duckdb_of_hive(key['type'])}) AS {identifier(key['name'])}"
         )

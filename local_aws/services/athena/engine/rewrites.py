@@ -217,7 +217,8 @@ def _typeof(node: exp.Typeof) -> exp.Expr:
     kind = kind_of(node.this)
     if is_unknown(kind):
         raise QueryError("NOT_SUPPORTED", f"local AWS cannot tell the type of {node.this.sql('trino')!r}")
-    return exp.Literal.string(casts.name(kind))
+    # Here, unlike in its messages, Trino puts no space after the precision of a decimal.
+    return exp.Literal.string(re.sub(r"(decimal\(\d+), ", r"\1,", casts.name(kind)))
 
 
 def _length(node: exp.ArraySize) -> exp.Expr:

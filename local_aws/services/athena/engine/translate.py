@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.dialects.athena import Athena
@@ -10,7 +11,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from local_aws.services.athena.engine import functions, lambdas, rewrites, types, typing_rules
+from local_aws.services.athena.engine import functions, lambdas, lexer, rewrites, types, typing_rules
 from local_aws.services.athena.engine.errors import QueryError, at
 
 _METADATA = functions.metadata(typing_rules.METADATA)
@@ -43,7 +44,7 @@ class Translated:
 def parse(sql: str) -> exp.Expr:
     """One statement of Athena's SQL. Raises QueryError with the place of the mistake."""
     try:
-        tree = parse_one(sql.strip().rstrip(";"), read="athena")
+        tree = parse_one(_decimals_as_casts(sql).strip().rstrip(";"), read="athena")
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         where = at(first.get("line"), (first.get("col") or 0) - len(first.get("highlight") or "") + 1)
@@ -52,7 +53,27 @@ def parse(sql: str) -> exp.Expr:
         raise QueryError("SYNTAX_ERROR", str(error)) from error
     if tree is None:
         raise QueryError("SYNTAX_ERROR", "the query is empty")
+    for cast in tree.find_all(exp.Cast):
+        if cast.to.is_type(exp.DType.DECIMAL) and len(cast.to.expressions) < 2:
+            precision = cast.to.expressions[0].name if cast.to.expressions else "38"  # DuckDB's is (18, 3)
+            cast.set("to", exp.DataType.build(f"DECIMAL({precision}, 0)", dialect="trino"))
     return tree
+
+
+def _decimals_as_casts(sql: str) -> str:
+    """`DECIMAL '1.50'` is of decimal(3,2); sqlglot makes the same of it as of CAST('1.50' AS DECIMAL)."""
+    for word, value in reversed(list(pairwise(lexer.tokens(sql)))):
+        if (word.kind, word.text.upper(), value.kind) != ("word", "DECIMAL", "string"):
+            continue
+        whole, _, part = value.text.lstrip("+-").partition(".")
+        if not (whole + part).isdecimal():
+            raise QueryError(
+                "INVALID_LITERAL", f"{lexer.place(sql, word.start)}'{value.text}' is not a DECIMAL"
+            )
+        precision = max(1, len(whole.lstrip("0")) + len(part))
+        cast = f"CAST('{value.text}' AS DECIMAL({precision}, {len(part)}))"
+        sql = sql[: word.start] + cast + sql[value.end :]
+    return sql
 
 
 def as_query(tree: exp.Expr) -> exp.Query:

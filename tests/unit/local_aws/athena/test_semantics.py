@@ -46,7 +46,7 @@ DIFFERENCES = [
     ("transform(array[3,1], x -> x / 2)", "[1, 0]"),
     ("transform(transform(array[3,1], x -> x + 1), y -> y / 2)", "[2, 1]"),
     ("typeof(1e0)", "double"),
-    ("typeof(1.5)", "decimal(2, 1)"),
+    ("typeof(1.5)", "decimal(2,1)"),
     ("typeof(1)", "integer"),
     ("concat('a', null)", None),
     ("trim(chr(9) || 'a ')", "a"),
@@ -63,6 +63,11 @@ DIFFERENCES = [
     ("from_base('7fffffffffffffff', 16)", "9223372036854775807"),
     ("from_base('Zz', 36)", "1295"),
     ("try(from_base('12', 2))", None),
+    ("decimal '1.50'", "1.50"),
+    ("typeof(decimal '-0012.50')", "decimal(4,2)"),
+    ("cast(2.5 as decimal)", "3"),
+    ("typeof(cast(1 as decimal))", "decimal(38,0)"),
+    ("typeof(cast(1 as decimal(5)))", "decimal(5,0)"),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import json
 import logging
@@ -11,7 +13,6 @@ import sys
 import threading
 import time
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -87,6 +88,9 @@ DEFAULT_RUNTIME_PORT = 14567
 DEFAULT_REGION = "us-east-1"
 DEFAULT_PACE = Pace()
 
+M_MMAP_THRESHOLD = -3  # of mallopt(3)
+LARGE_BYTES = 256 << 10
+
 
 @app.command()
 def serve(
@@ -106,6 +110,7 @@ def serve(
     """Run local AWS until Ctrl-C or SIGTERM. State stays in the data directory."""
     began = time.monotonic()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _give_large_blocks_back()
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _lock_or_exit(data_dir)
@@ -139,7 +144,9 @@ def serve(
 
 @app.command()
 def status(port: Port = DEFAULT_PORT) -> None:
-    """Show what runs: jobs with processor, memory and where their logs are."""
+    """Show what runs: jobs with processor, memory and where their logs are; endpoints."""
+    from local_aws.status_page import age
+
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/health", timeout=5) as response:
             health: dict[str, Any] = json.load(response)
@@ -148,19 +155,20 @@ def status(port: Port = DEFAULT_PORT) -> None:
     console = Console()
     console.print(f"local AWS {health['version']} on http://127.0.0.1:{port}, state in {health['data_dir']}")
     console.print("services in use: " + (", ".join(health["services"]) or "none yet"))
-    table = Table("job", "pid", "running for", "cpu %", "memory MB", "log group", "log stream")
+    now = health["now"]
+    jobs = Table("job", "pid", "running for", "cpu %", "memory MB", "log group", "log stream")
     for job in health["jobs"]:
-        age = int((datetime.now(UTC) - datetime.fromisoformat(job["started"])).total_seconds())
-        table.add_row(
-            job["id"],
-            str(job["pid"]),
-            f"{age // 60}:{age % 60:02d}",
-            f"{job['cpu']:.0f}",
-            f"{job['rss'] / 1e6:.0f}",
-            job["log_group"],
-            job["log_stream"],
+        used = (f"{job['cpu']:.0f}", f"{job['rss'] / 1e6:.0f}")
+        jobs.add_row(
+            job["id"], str(job["pid"]), age(job["started"], now), *used, job["log_group"], job["log_stream"]
         )
-    console.print(table if health["jobs"] else "no job is running")
+    console.print(jobs if health["jobs"] else "no job is running")
+    if health["endpoints"]:
+        endpoints = Table("endpoint", "status", "config", "log group")
+        for endpoint in health["endpoints"]:
+            endpoints.add_row(*(endpoint[name] for name in ("name", "status", "config", "log_group")))
+        console.print(endpoints)
+    console.print(f"as a page, with what has ended: http://127.0.0.1:{port}/-/status")
 
 
 @app.command()
@@ -190,6 +198,13 @@ def env(
 
     for name, value in client_environment(port, runtime_port, region).items():
         typer.echo(f"export {name}={value}")
+
+
+def _give_large_blocks_back() -> None:
+    """Left alone, glibc comes to keep blocks of up to 32 MB for every thread that has once transferred an
+    object. Another libc has no such function."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def _lock_or_exit(data_dir: Path) -> Any:

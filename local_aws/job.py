@@ -64,3 +64,14 @@ class Row:
     started: datetime
     log_group: str
     log_stream: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended, for listings. at: timezone-aware."""
+
+    id: str
+    exit: Exit
+    at: datetime
+    log_group: str
+    log_stream: str

@@ -16,17 +16,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from local_aws.job import Exit, Job, OnExit, OnLine, Reason, Row
+from local_aws.job import Ended, Exit, Job, OnExit, OnLine, Reason, Row
 from local_aws.job_watch import JobLogs, Watch, discard, end_runner, runner_process, write_json
 
-__all__ = ["Exit", "Job", "OnExit", "OnLine", "Reason", "Row", "Supervisor"]
+__all__ = ["Ended", "Exit", "Job", "OnExit", "OnLine", "Reason", "Row", "Supervisor"]
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ JOB_NICENESS = 5  # jobs may use every core; the API comes first
 SHUTDOWN_GRACE_SECONDS = 5.0
 BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_SECONDS = 30.0
+ENDS_KEPT = 50
 
 
 class Supervisor:
@@ -50,6 +54,7 @@ class Supervisor:
         self._logs = logs
         self._environment = environment
         self._watches: dict[str, Watch] = {}
+        self._ended: deque[Ended] = deque(maxlen=ENDS_KEPT)
         self._lock = threading.RLock()
         self._closing = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +85,10 @@ class Supervisor:
         with self._lock:
             watches = list(self._watches.values())
         return [row for watch in watches if (row := watch.row()) is not None]
+
+    def ended(self) -> Sequence[Ended]:
+        """The latest ends that this server has seen, the last one first."""
+        return tuple(self._ended)[::-1]
 
     def keep_alive(self, job: Job) -> None:
         """Run a long-lived process and start it again, with back-off, whenever it ends.
@@ -168,6 +177,8 @@ class Supervisor:
 
         def follow() -> None:
             end = watch.follow()
+            where = (watch.job.get("log_group", ""), watch.job.get("log_stream", ""))
+            self._ended.append(Ended(job_id, end, datetime.now(UTC), *where))
             try:
                 on_exit(end)
             except Exception:

@@ -20,7 +20,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_aws import __version__, aws_errors, moto_hooks, moto_speed
+from local_aws import aws_errors, moto_hooks, moto_speed, status, status_page
 from local_aws.context import Context
 from local_aws.recording import Recorder
 from local_aws.services import operations, s3, sns
@@ -154,20 +154,15 @@ class Application:
             table = operations.table(self.before_first_request)
             named = {service: support._asdict() for service, support in table.items()}
             return _send(start_response, "200 OK", "application/json", json.dumps(named).encode())
-        if path != "/-/health":
-            return _plain(start_response, "404 Not Found", "not served")
-        jobs = [
-            {"id": row.id, "pid": row.pid, "cpu": row.cpu, "rss": row.rss, "started": row.started.isoformat(),
-             "log_group": row.log_group, "log_stream": row.log_stream}
-            for row in self._context.supervisor.list()
-        ]  # fmt: skip
-        page = {
-            "version": __version__,
-            "services": sorted(moto_hooks.services_in_use()),
-            "data_dir": str(self._context.data_dir),
-            "jobs": jobs,
-        }
-        return _send(start_response, "200 OK", "application/json", json.dumps(page).encode())
+        if path == "/-/health":
+            found = json.dumps(status.report(self._context))
+            return _send(start_response, "200 OK", "application/json", found.encode())
+        if path == "/-/status":
+            shown = status_page.page(status.report(self._context), self._context.region)
+            return _send(
+                start_response, "200 OK", "text/html; charset=utf-8", shown.encode(), status_page.HEADERS
+            )
+        return _plain(start_response, "404 Not Found", "not served")
 
     def _to_data_plane(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Invocations that came to this port: passed on as they are."""
@@ -229,6 +224,12 @@ def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[by
     return _send(start_response, status, "text/plain", text.encode() + b"\n")
 
 
-def _send(start_response: StartResponse, status: str, kind: str, content: bytes) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
+def _send(
+    start_response: StartResponse,
+    status: str,
+    kind: str,
+    content: bytes,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content))), *headers])
     return [content]

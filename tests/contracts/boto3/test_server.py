@@ -97,6 +97,8 @@ def test_health_lists_what_runs(local_aws: Any) -> None:
     assert health["data_dir"] == str(local_aws.data_dir)
     assert "s3" in health["services"]
     assert isinstance(health["jobs"], list)
+    assert health["server"]["pid"] == local_aws.process.pid
+    assert health["server"]["rss"] > 10_000_000
 
 
 def test_the_reset_of_moto_is_out_of_reach(local_aws: Any) -> None:
@@ -218,3 +220,17 @@ def test_invocations_at_the_front_door_reach_the_data_plane(new_local_aws: Calla
         front.invoke_endpoint(EndpointName="none", Body=b"1,2")
     assert error.value.response["Error"] == at_the_data_plane
     assert at_the_data_plane["Code"] == "ValidationError"
+
+
+def test_the_status_page_shows_what_runs_and_what_has_ended(local_aws: Any) -> None:
+    answer = urllib3.request("GET", local_aws.endpoint_url + "/-/status")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    page = answer.data.decode()
+    assert f"state in {local_aws.data_dir}" in page
+    assert f"process {local_aws.process.pid}," in page
+    for job in json.loads(urllib3.request("GET", local_aws.endpoint_url + "/-/health").data)["jobs"]:
+        assert f">{job['pid']}</td>" in page  # the data plane at least
+    evil = urllib3.request("GET", local_aws.endpoint_url + "/-/status", headers={"Host": "evil.example"})
+    assert evil.status == 403

@@ -253,9 +253,14 @@ def _destroy(target: Target, yes: bool) -> int:
     for kept in stays(target):
         say(f"  stays: {kept}")
     say("  stays: endpoints and models that DAG runs made; the DAG `teardown` removes them, before this")
-    if not (yes or target.calls.dry_run) and input(f"Type {stem} to go on: ") != stem:
-        say("nothing was deleted")
-        return 1
+    if not (yes or target.calls.dry_run):
+        try:
+            answer = input(f"Type {stem} to go on: ")
+        except EOFError:
+            raise WorkbenchError("nobody can be asked (--yes goes on unasked); nothing was deleted") from None
+        if answer != stem:
+            say("nothing was deleted")
+            return 1
     destroy(target)
     return 0
 

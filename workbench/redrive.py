@@ -40,7 +40,9 @@ def run(environment: str, *, only_list: bool) -> None:
         events = dead_letters(sqs, dead_url)
         for event in events:
             say(f"{escape(event.reason)}\n  [dim]{escape(event.body)}[/dim]")
-        if not only_list:
+        if only_list:
+            release(sqs, dead_url, events)
+        else:
             redrive(sqs, dead_url, url, events)
     except (BotoCoreError, ClientError) as error:
         raise WorkbenchError(f"the queues of environment {environment} cannot be read: {error}") from error
@@ -81,6 +83,12 @@ def redrive(sqs: Any, dead_url: str, url: str, events: list[Dead]) -> None:
     for event in events:
         sqs.send_message(QueueUrl=url, MessageBody=event.body)
         sqs.delete_message(QueueUrl=dead_url, ReceiptHandle=event.handle)
+
+
+def release(sqs: Any, url: str, events: list[Dead]) -> None:
+    """Let others see at once what was only looked at."""
+    for event in events:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=event.handle, VisibilityTimeout=0)
 
 
 def queue_urls(sqs: Any, stem: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -309,6 +310,10 @@ def test_the_command_line(
     assert "stays: stack mlops-dev-storage" in said
     assert "cloudformation.delete_stack StackName=mlops-dev-airflow" in said
     assert "StackName=mlops-dev-storage" not in said
+    for answer, words in (("yes", "nothing was deleted"), (EOFError(), "nobody can be asked")):
+        monkeypatch.setattr("builtins.input", Mock(side_effect=[answer]))
+        assert deploy.main(["destroy", "--environment", "dev"]) == 1
+        assert words in capsys.readouterr().out
     assert aws.client("mwaa").list_environments()["Environments"] == ["mlops-dev"]
     assert deploy.main(["diff", "--environment", "prod"]) == 1
     assert "the credentials are of account 111122223333" in capsys.readouterr().out

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from workbench.redrive import NO_REASON, dead_letters, redrive
+from workbench import accounts
+from workbench.redrive import NO_REASON, dead_letters, redrive, run
 
 BAD = {"ErrorMessage": {"DataType": "String", "StringValue": "no route"}}
 
@@ -33,6 +34,12 @@ class FakeSqs:
             raise OSError("no connection")
         self.calls.append(("send", MessageBody))
 
+    def change_message_visibility(self, ReceiptHandle: str, VisibilityTimeout: int, **_: Any) -> None:
+        self.calls.append((f"hide for {VisibilityTimeout}", ReceiptHandle))
+
+    def get_queue_url(self, QueueName: str) -> Any:
+        return {"QueueUrl": QueueName}
+
     def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> None:
         self.calls.append(("delete", ReceiptHandle))
 
@@ -50,6 +57,17 @@ def test_every_letter_is_shown_with_its_reason_and_delivered_once_more() -> None
         ("c", "no route"),
     ]
     assert sqs.calls == [call for name in "abc" for call in (("send", name), ("delete", f"handle of {name}"))]
+
+
+def test_what_was_only_looked_at_can_be_redriven_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqs = FakeSqs("a", "b", "c")
+    monkeypatch.setattr(accounts, "of_environment", lambda _: lambda _: sqs)
+    monkeypatch.setattr(accounts, "require", lambda *_: None)
+    run("dev", only_list=True)
+    assert sqs.calls == [("hide for 0", f"handle of {body}") for body in "abc"]
+    assert capsys.readouterr().out.endswith("events that wait: 3\n")
 
 
 def test_what_cannot_be_sent_is_not_removed() -> None:

@@ -13,6 +13,8 @@ HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     ("Cache-Control", "no-store"),
 )
+GOOD = ("InService", "succeeded")
+BAD = ("Failed", "OutOfService", "UpdateRollbackFailed", "exited, ", "timed_out, ", "lost, ")
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --paper: #fff; --card: #f6f7f9;
   --line: #dfe3e8; --bad: #b42318; --good: #157347 }
@@ -41,6 +43,7 @@ tr:last-child td { border-bottom: 0 }
   tr:last-child { border-bottom: 0 }
   td { display: grid; grid-template-columns: 6.5em 1fr; padding: 1px 0; border: 0 }
   td.number { text-align: left; white-space: normal }
+  td:empty { display: none }
   td::before { content: attr(data-name); color: var(--soft) }
 }
 """
@@ -135,8 +138,8 @@ def _ended(report: dict[str, Any]) -> str:
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[str], nothing: str) -> str:
     def cell(name: str, text: str) -> str:
         kinds = ["number"] if name in numbers else []
-        if name in ("status", "how"):
-            kinds.append("good" if text in ("InService", "succeeded") else "bad")
+        if name in ("status", "how") and (text in GOOD or text.startswith(BAD)):
+            kinds.append("good" if text in GOOD else "bad")
         return f'<td class="{" ".join(kinds)}" data-name="{name}">{escape(text)}</td>'
 
     lines = [
@@ -151,7 +154,7 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[str
 
 def _kind_and_name(job_id: str) -> tuple[str, str]:
     kind, _, name = job_id.partition("/")
-    return (kind, name) if name else ("", kind)
+    return (kind, name) if name else ("service", kind)
 
 
 def _megabytes(size: int) -> str:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from local_aws.processes import Exit, Job
-from tests.unit.local_aws.home import PATIENCE, ROOT, Ending, Home, left_by_a_killed_server
+from tests.unit.local_aws.home import GROUP, PATIENCE, ROOT, Ending, Home, left_by_a_killed_server
 
 
 @pytest.fixture
@@ -53,6 +53,15 @@ def test_a_job_that_ends_well(home: Home) -> None:
     assert home.lines() == ["one", "two"]
     assert until(lambda: not home.supervisor.is_running("training/one"))
     assert list((home.folder / "jobs").iterdir()) == []
+
+
+def test_the_latest_ends_are_listed_first(home: Home) -> None:
+    run(home, home.job("pass", "training/one"))
+    run(home, home.job("raise SystemExit(3)", "training/two"))
+    two, one = home.supervisor.ended()
+    assert (one.id, one.exit.code, one.log_stream) == ("training/one", 0, "training/one/algo-1")
+    assert (two.id, two.exit.code, two.log_group) == ("training/two", 3, GROUP)
+    assert one.at <= two.at
 
 
 def test_the_last_line_of_stderr_is_the_reason(home: Home) -> None:

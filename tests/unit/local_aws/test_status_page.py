@@ -80,7 +80,7 @@ def test_the_values_of_every_table() -> None:
         "glue", "etl/jr_1", "0:30 ago", "exited, code 1", "ValueError: no &amp; such column",
         "/aws-glue/jobs/error", "jr_1",
     ]  # fmt: skip
-    assert done == ["", "serving", "1:00:00 ago", "succeeded", "", "g", "s"]
+    assert done == ["service", "serving", "1:00:00 ago", "succeeded", "", "g", "s"]
     assert "us-east-1, up for 1:00:05, state in /data" in page
     assert "process 7, 100 MB, 12 s of processor" in page
     assert "with all that runs 350 MB" in page
@@ -93,6 +93,15 @@ def test_names_stay_text_and_nothing_is_loaded() -> None:
     assert 'onmouseover="' not in page
     assert not re.search(r"(src|href)=\"(?!data:,\")", page)
     assert '<meta http-equiv="refresh" content="5">' in page
+
+
+def test_what_failed_stands_out() -> None:
+    page = status_page.page(REPORT, "us-east-1")
+    assert '<td class="bad" data-name="how">exited, code 1</td>' in page
+    assert '<td class="good" data-name="how">succeeded</td>' in page
+    assert '<td class="good" data-name="status">InService</td>' in page
+    updating = {**REPORT, "endpoints": [{**REPORT["endpoints"][0], "status": "Updating"}]}
+    assert '<td class="" data-name="status">Updating</td>' in status_page.page(updating, "us-east-1")
 
 
 def test_an_idle_server_says_so() -> None:

@@ -125,6 +125,23 @@ def fire(deferred):
     return asyncio.run(asyncio.wait_for(first(), 120))
 
 
+def test_a_job_that_was_stopped_at_its_limit_fails_its_task(customers, name):
+    """SageMaker calls such a job Stopped: with print_log=False, and not deferring, the operator takes that
+    for done."""
+    config = training_config(name)
+    config["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python3", "-c", "import time; time.sleep(60)"]
+    config["StoppingCondition"] = {"MaxRuntimeInSeconds": "1"}
+    task = operator(
+        SageMakerTrainingOperator, config=config, print_log=False, check_interval=1, deferrable=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(CONTEXT)
+    event = fire(deferred.value)
+    assert event["status"] == "error"
+    with pytest.raises(AirflowException, match="Error while running job"):
+        task.execute_complete(CONTEXT, event)
+
+
 def test_deferred_training(customers, name):
     task = operator(
         SageMakerTrainingOperator,

@@ -33,6 +33,14 @@ def test_robust_distance_takes_off_what_chance_allows():
     assert distance.robust(0.5, 100, 10_000) == pytest.approx(0.5 - 0.181, abs=5e-4)
 
 
+def test_the_robust_distance_of_a_handful_of_rows_is_never_drift():
+    """Six rows of one world against six of another: as far apart as can be, and no alarm (Simple: 1)."""
+    a, b = np.arange(6), np.arange(6) + 100
+    assert distance.numeric(items(a), items(b)) == 1.0
+    assert distance.robust(1.0, 6, 6) == 0.0
+    assert distance.robust(1.0, 1000, 1000) > 0.9
+
+
 def test_categorical_distance_is_the_largest_difference_of_shares():
     assert distance.categorical({"a": 50, "b": 50}, {"a": 20, "b": 60, "c": 20}) == pytest.approx(0.3)
 

@@ -77,6 +77,8 @@ def run(app: App) -> None:
     """
     import uvicorn
 
+    from local_aws.images.one_write import OneWrite
+
     # uvicorn raises the signal that stopped it once more, when it has finished its work.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
@@ -84,7 +86,7 @@ def run(app: App) -> None:
         host="127.0.0.1",
         port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         loop="uvloop",
-        http="httptools",
+        http=OneWrite,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -66,6 +66,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str, ca
     import uvicorn
     from botocore.config import Config
 
+    from local_aws.images.one_write import OneWrite
     from local_aws.serving.app import DataPlane
     from local_aws.serving.asynchronous import Queue
     from local_aws.serving.capture import Capture
@@ -110,7 +111,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str, ca
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=OneWrite,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -10,7 +10,7 @@ from typing import Any
 
 from .config import Config
 from .errors import InvalidObservation
-from .event_log import RecordTooLarge
+from .event_log import ENCODE, RecordTooLarge
 from .serving import Worker
 
 JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
@@ -33,7 +33,7 @@ def respond(worker: Worker, body: str | bytes, content_type: str, accept: str) -
         raise Refusal(204, "the request is empty")
     try:
         if kind == JSON:
-            return json.dumps(worker.answer(_parsed(text, None))), JSON
+            return ENCODE(worker.answer(_parsed(text, None))), JSON
         if kind not in PARSERS:
             raise Refusal(415, f"content type {kind} is not one of {JSON}, {', '.join(PARSERS)}")
         requests = PARSERS[kind](text, worker.hosted.policy.config)

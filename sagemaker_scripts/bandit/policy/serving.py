@@ -27,6 +27,7 @@ from .model import Policy
 from .swapping import Hosted
 from .workers import Register
 
+CHOSEN = ("event_id", "action", "action_prob")
 EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -202,39 +203,56 @@ class Worker:
         id, its own probability and its own record.
         """
         now, sample = self._clock(), self._random.random()
-        first_id = question.event_id or new_event_id(now)
-        policy, probabilities = question.policy, question.probabilities
-        arms = list(question.arms) if question.arms else None
-        slate: list[dict[str, Any]] = []
-        for position in range(1, question.positions + 1):
-            if arms is not None and position > 1:
-                policy, probabilities = self._ask(question.observation, arms)
-            place = draw(probabilities, self._random.random())
-            chosen = {
-                "event_id": first_id if position == 1 else f"{first_id}.{position}",
-                "action": policy.config.arms[place] if policy.config.arms else arms[place]["id"],  # type: ignore[index]  # one of the two
-                "action_prob": probabilities[place],
-            }
-            if self.observations:
-                self.observations.append(
-                    {
-                        "type": "actions",
-                        **chosen,
-                        "timestamp": now,
-                        "model_id": policy.model_id,
-                        "sample_prob": sample,
-                        # JSON as text: every SerDe reads it as a string.
-                        "observation": ENCODE(question.observation),
-                        "arms": ENCODE(arms) if arms else None,
-                        "probabilities": ENCODE(probabilities),
-                    }
-                )
-            slate.append({**chosen, "position": position})
-            if arms:
-                arms.pop(place)
-        answer = {key: slate[0][key] for key in ("action", "action_prob", "event_id")}
-        answer |= {"timestamp": now, "sample_prob": sample, "model_id": question.policy.model_id}
-        return answer | ({"top": slate} if question.slate else {})
+        event_id = question.event_id or new_event_id(now)
+        policy, probabilities, arms = question.policy, question.probabilities, question.arms
+        place, answer = self._decide(policy, probabilities, question.observation, arms, event_id, now, sample)
+        if not question.slate:
+            return answer
+        slate = [answer]
+        for position in range(2, question.positions + 1):
+            assert arms is not None
+            arms = [*arms[:place], *arms[place + 1 :]]
+            policy, probabilities = self._ask(question.observation, arms)
+            place, decision = self._decide(
+                policy, probabilities, question.observation, arms, f"{event_id}.{position}", now, sample
+            )
+            slate.append(decision)
+        top = [{**{key: one[key] for key in CHOSEN}, "position": n} for n, one in enumerate(slate, 1)]
+        return {**answer, "top": top}
+
+    def _decide(
+        self,
+        policy: Policy,
+        probabilities: list[float],
+        observation: Any,
+        arms: list[Arm] | None,
+        event_id: str,
+        now: float,
+        sample: float,
+    ) -> tuple[int, dict[str, Any]]:
+        """Draw and log one arm; returns its place, and the decision as it is answered."""
+        place = draw(probabilities, self._random.random())
+        decision = {
+            "event_id": event_id,
+            "action": policy.config.arms[place] if policy.config.arms else arms[place]["id"],  # type: ignore[index]  # one of the two
+            "action_prob": probabilities[place],
+            "timestamp": now,
+            "sample_prob": sample,
+            "model_id": policy.model_id,
+        }
+        if self.observations:
+            self.observations.append(
+                {
+                    "type": "actions",
+                    **decision,
+                    # JSON as text: every SerDe reads it as a string.
+                    "observation": ENCODE(observation),
+                    "arms": ENCODE(arms) if arms else None,
+                    # What ENCODE would write, in half the time.
+                    "probabilities": f"[{','.join(map(repr, probabilities))}]",
+                }
+            )
+        return place, decision
 
     def _ask(self, observation: Any, arms: Any) -> tuple[Policy, list[float]]:
         """The hosted policy and its probabilities; a swapped-in one that fails to answer is put back."""

@@ -48,6 +48,8 @@ WAITS = {
     ("mwaa", "InvokeRestApi"),
     ("sqs", "ReceiveMessage"),
 }
+# Its changes are on disk before the poll ends.
+COMMITS_ITSELF = {("sqs", "ReceiveMessage")}
 INVOCATION = re.compile(r"^/endpoints/[^/]+/(async-)?invocations(-response-stream)?$")
 LOCAL_HOST = re.compile(
     r"^(127\.0\.0\.1|localhost|\[::1\]|[a-z0-9.-]+\.(localhost|amazonaws\.com))(:\d+)?$", re.I
@@ -113,11 +115,12 @@ class Application:
         def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ARG001
             held[:] = [status, headers]
 
-        with self._state.lock(service) if (service, operation) not in WAITS else contextlib.nullcontext():
+        call = (service, operation)
+        with self._state.lock(service) if call not in WAITS else contextlib.nullcontext():
             body = s3.direct.answer(environ, hold) if service == "s3" else None
             if body is None:
                 body = app(environ, hold)
-            if not _only_reads(operation, environ["REQUEST_METHOD"]):
+            if not _only_reads(operation, environ["REQUEST_METHOD"]) and call not in COMMITS_ITSELF:
                 if service in REACHES_FURTHER:
                     self._state.commit_all()
                 else:

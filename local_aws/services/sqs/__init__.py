@@ -40,18 +40,22 @@ class Backend(SQSBackend):
         visibility_timeout: int,
         message_attribute_names: list[str] | None = None,
     ) -> list[Message]:
-        """As moto, but a long poll takes the lock for each look only, and what it received is on disk."""
+        """As moto, but a long poll takes the lock for each look only, and what it changed is on disk: what
+        was received, what went to the dead letters, what was too old."""
         state = self.context.state
         deadline = time.monotonic() + wait_seconds_timeout
         while True:
             with state.lock("sqs"):
+                queue: Any = self.get_queue(queue_name)
+                waiting = len(queue._messages)
                 self._expire(queue_name)
                 found = super().receive_message(
                     queue_name, count, 0, visibility_timeout, message_attribute_names
                 )
-                if found:
+                if found or len(queue._messages) != waiting:
                     state.commit("sqs")
-                    return found
+            if found:
+                return found
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return []

@@ -103,3 +103,22 @@ def test_messages_visibility_and_redrive_survive_a_kill(new_local_aws: Callable[
     assert (again["Body"], again["Attributes"]["ApproximateReceiveCount"]) == ("hidden", "2")
     assert receive(sqs, queue) == []
     assert [message["Body"] for message in dead.messages(1)] == ["hidden"]
+
+
+def test_what_an_empty_poll_moved_to_the_dead_letters_survives_a_kill(
+    new_local_aws: Callable[[], Any],
+) -> None:
+    aws = new_local_aws()
+    sqs = aws.client("sqs")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    queue = sqs.create_queue(QueueName="alive", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="too often")
+    assert len(sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0)["Messages"]) == 1
+    assert sqs.receive_message(QueueUrl=queue).get("Messages", []) == []
+    aws.kill()
+    aws.start()
+    sqs = aws.client("sqs")
+    assert [message["Body"] for message in sqs.receive_message(QueueUrl=dead)["Messages"]] == ["too often"]
+    assert sqs.receive_message(QueueUrl=queue).get("Messages", []) == []

@@ -43,7 +43,10 @@ def begin(service: Service, kind: str, name: str, record: Record) -> None:
         metadata_properties=None,
     )
     service.backend.associate_trial_component(config["TrialName"], component)
-    service.backend.trial_components[component].sources = [{"SourceArn": record["_arn"]}]
+    words = kind.replace("-", " ").title().replace(" ", "")
+    source = {"SourceArn": record["_arn"], "SourceType": f"SageMaker{words}"}
+    tracked: Any = service.backend.trial_components[component]
+    tracked.source, tracked.sources = source, [source]
 
 
 def end(service: Service, kind: str, name: str, status: str, reason: str | None) -> None:

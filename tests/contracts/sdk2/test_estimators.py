@@ -35,6 +35,24 @@ if __name__ == "__main__":
 """
 
 
+GO_ON = """
+import os
+import tarfile
+
+import numpy
+import xgboost
+
+with tarfile.open(os.path.join(os.environ["SM_CHANNEL_MODEL"], "model.tar.gz")) as archive:
+    parent = xgboost.Booster()
+    parent.load_model(bytearray(archive.extractfile("xgboost-model").read()))
+rows = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAIN"], "train.csv"), delimiter=",")
+matrix = xgboost.DMatrix(rows[:, 1:], label=rows[:, 0])
+child = xgboost.train({"objective": "binary:logistic"}, matrix, 3, xgb_model=parent)
+print(f"rounds={child.num_boosted_rounds()};")
+child.save_model(os.path.join(os.environ["SM_MODEL_DIR"], "model.json"))
+"""
+
+
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
@@ -66,6 +84,53 @@ def test_a_scikit_learn_script_fits_deploys_and_predicts(session, script, tmp_pa
         assert predictor.predict([[1.0, 2.0], [0.5, 0.5]]) == [32.0, 12.0]
     finally:
         predictor.delete_endpoint()
+
+
+def test_an_xgboost_script_goes_on_from_a_model_and_is_tracked_in_a_trial(session, deployed, tmp_path):
+    from sagemaker.estimator import Estimator
+    from sagemaker.xgboost import XGBoost
+
+    (tmp_path / "go_on.py").write_text(GO_ON)
+    model = session.sagemaker_client.describe_model(ModelName=deployed.model)["PrimaryContainer"]
+    estimator = XGBoost(
+        "go_on.py", source_dir=str(tmp_path), framework_version="3.0-5", image_uri=XGBOOST,
+        model_uri=model["ModelDataUrl"], sagemaker_session=session,
+        metric_definitions=[{"Name": "rounds", "Regex": "rounds=([0-9]+);"}], **ON,
+    )  # fmt: skip
+    client = session.sagemaker_client
+    client.create_experiment(ExperimentName="sdk-going-on")
+    client.create_trial(TrialName="sdk-going-on-1", ExperimentName="sdk-going-on")
+    where = {"ExperimentName": "sdk-going-on", "TrialName": "sdk-going-on-1"}
+    estimator.fit({"train": f"s3://{deployed.bucket}/train"}, logs=False, experiment_config=where)
+    job = estimator.latest_training_job.describe()
+    assert {each["MetricName"]: each["Value"] for each in job["FinalMetricDataList"]} == {"rounds": 15 + 3}
+    [component] = client.list_trial_components(TrialName="sdk-going-on-1")["TrialComponentSummaries"]
+    source = client.describe_trial_component(TrialComponentName=component["TrialComponentName"])["Source"]
+    assert source == {"SourceArn": job["TrainingJobArn"], "SourceType": "SageMakerTrainingJob"}
+    assert (
+        XGBoost.attach(job["TrainingJobName"], sagemaker_session=session).model_data == estimator.model_data
+    )
+
+
+def test_the_built_in_algorithm_trains_on_two_instances(session, customers, tmp_path):
+    from sagemaker.estimator import Estimator
+    from sagemaker.inputs import TrainingInput
+
+    for half in (0, 1):
+        rows = customers[half:500:2]
+        (tmp_path / f"{half}.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    uri = session.upload_data(str(tmp_path), key_prefix="halves")
+    estimator = Estimator(
+        XGBOOST, sagemaker_session=session, **{**ON, "instance_count": 2},
+        hyperparameters={"num_round": 15, "objective": "binary:logistic", "eval_metric": "auc"},
+    )  # fmt: skip
+    sharded = TrainingInput(uri, content_type="text/csv", distribution="ShardedByS3Key")
+    estimator.fit({"train": sharded}, logs=False)
+    job = estimator.latest_training_job.describe()
+    assert job["ResourceConfig"]["InstanceCount"] == 2
+    [reached] = job["FinalMetricDataList"]
+    assert reached["MetricName"] == "train:auc"
+    assert reached["Value"] > 0.95
 
 
 def test_a_tuner_finds_the_best_job(session, customers, tmp_path):
@@ -101,6 +166,14 @@ def test_a_tuner_finds_the_best_job(session, customers, tmp_path):
     assert reached[tuner.best_training_job()] == max(reached.values()) > 0.8
     best = tuner.best_estimator()
     assert best.model_data.endswith(f"{tuner.best_training_job()}/output/model.tar.gz")
+    again = tuner.identical_dataset_and_algorithm_tuner()
+    again.max_jobs = 1
+    again.fit(channels)
+    start = again.describe()["WarmStartConfig"]
+    assert start["ParentHyperParameterTuningJobs"] == [
+        {"HyperParameterTuningJobName": tuner.latest_tuning_job.name}
+    ]
+    assert again.best_training_job() not in reached
 
 
 def test_a_batch_is_transformed_with_the_deployed_model(session, deployed, tmp_path):

@@ -107,9 +107,8 @@ def test_an_xgboost_script_goes_on_from_a_model_and_is_tracked_in_a_trial(sessio
     [component] = client.list_trial_components(TrialName="sdk-going-on-1")["TrialComponentSummaries"]
     source = client.describe_trial_component(TrialComponentName=component["TrialComponentName"])["Source"]
     assert source == {"SourceArn": job["TrainingJobArn"], "SourceType": "SageMakerTrainingJob"}
-    assert (
-        XGBoost.attach(job["TrainingJobName"], sagemaker_session=session).model_data == estimator.model_data
-    )
+    again = Estimator.attach(job["TrainingJobName"], sagemaker_session=session)
+    assert again.model_data == estimator.model_data == job["ModelArtifacts"]["S3ModelArtifacts"]
 
 
 def test_the_built_in_algorithm_trains_on_two_instances(session, customers, tmp_path):

@@ -46,7 +46,7 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
     if not config.get("model_name"):
         raise AnalysisError("analysis_config: predictor needs endpoint_name, model_name or model_path.")
     client = boto3.client("sagemaker")
-    if trees := _built_in(client.describe_model(ModelName=config["model_name"])):
+    if trees := _built_in(_container(client, config["model_name"])):
         yield trees
         return
     name = f"sm-clarify-{config.get('endpoint_name_prefix') or 'shadow'}-{secrets.token_hex(4)}"[:63]
@@ -75,9 +75,18 @@ def predictor(config: Mapping[str, Any]) -> Iterator[Predict]:
         client.delete_endpoint_config(EndpointConfigName=name)
 
 
-def _built_in(model: Json) -> Trees | None:
+def _container(client: Any, model_name: str) -> Json:
+    """What serves a model; of one from the registry, what its version says."""
+    container: Json = client.describe_model(ModelName=model_name).get("PrimaryContainer") or {}
+    if not (package := container.get("ModelPackageName")):
+        return container
+    described = client.describe_model_package(ModelPackageName=package)
+    containers = described.get("InferenceSpecification", {}).get("Containers", [])
+    return {} if len(containers) != 1 else {**containers[0], **container}
+
+
+def _built_in(container: Json) -> Trees | None:
     """The model, if SageMaker's XGBoost serves it without a script; None if something else does."""
-    container = model.get("PrimaryContainer") or {}
     repository = container.get("Image", "").rpartition("/")[2].partition(":")[0]
     scripted = any(container.get("Environment", {}).get(name) for name in USER_CODE)
     uri = container.get("ModelDataUrl", "")

@@ -83,8 +83,18 @@ def known(trained, customers, place, cases, work):
 def asked(sm, runtime, local_aws, trained, customers, place, cases):
     """The endpoint, asked about customers whose second feature has moved, and the labels of most of them."""
     name = SETTINGS.churn_endpoint
-    container = {"Image": cases.image, "ModelDataUrl": trained.uri}
-    sm.create_model(ModelName=name, ExecutionRoleArn=cases.role, PrimaryContainer=container)
+    group = f"{name}-own"
+    sm.create_model_package_group(ModelPackageGroupName=group)
+    package = sm.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": cases.image, "ModelDataUrl": trained.uri}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+    sm.create_model(**churn.model(SETTINGS, name, package))  # out of the registry, as a release makes it
     sm.create_endpoint_config(**churn.endpoint_config(SETTINGS, name))
     sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
     sm.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=cases.fast)

@@ -61,6 +61,9 @@ def endpoint(monkeypatch):
         def describe_model(self, ModelName):
             return {"PrimaryContainer": self.container}
 
+        def describe_model_package(self, ModelPackageName):
+            return {"InferenceSpecification": {"Containers": [self.packages[ModelPackageName]]}}
+
         def create_endpoint_config(self, **request):
             self.made.append(
                 ("config", request["EndpointConfigName"], request["ProductionVariants"][0]["ModelName"])
@@ -171,13 +174,18 @@ def test_shadow_endpoint_is_deleted_when_the_analysis_fails(baseline_job, job, e
     assert [kind for kind, _ in endpoint.deleted] == ["endpoint", "config"]
 
 
+@pytest.mark.parametrize("registered", [True, False])
 @pytest.mark.parametrize("script", [{}, {"SAGEMAKER_PROGRAM": "inference.py"}])
-def test_a_built_in_xgboost_model_needs_no_shadow_endpoint(baseline_job, job, endpoint, monkeypatch, script):
-    endpoint.container = {
+def test_a_built_in_xgboost_model_needs_no_shadow_endpoint(
+    baseline_job, job, endpoint, monkeypatch, script, registered
+):
+    container = {
         "Image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0",
         "ModelDataUrl": "s3://bucket/churn/model.tar.gz",
         "Environment": script,
     }
+    endpoint.container = {"ModelPackageName": "arn:churn/7"} if registered else container
+    endpoint.packages = {"arn:churn/7": container}
     rows = table()
     model = xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows[:, 1:], rows[:, 0]), 5)
     clients = {

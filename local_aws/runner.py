@@ -44,7 +44,7 @@ class Runner:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # daemonised grandchildren come back to us instead of to init
         signal.signal(signal.SIGTERM, lambda *_: self.stop("stopped"))
         signal.signal(signal.SIGINT, lambda *_: self.kill("stopped"))
-        os.nice(self.job.get("nice", 0))
+        _be_nice(self.job.get("nice", 0))
         with (self.folder / "output").open("ab", buffering=0) as self.output:
             try:
                 Path(self.job["cwd"]).mkdir(parents=True, exist_ok=True)
@@ -148,6 +148,16 @@ class Runner:
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _be_nice(increment: int) -> None:
+    """Also as a session: where Linux groups processes by session, niceness counts within a group only, and
+    every group gets an equal share."""
+    os.nice(increment)
+    if not increment:
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(increment))
 
 
 def _die_with_parent() -> None:

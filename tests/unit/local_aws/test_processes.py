@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from local_aws.processes import Exit, Job
+from local_aws.processes import JOB_NICENESS, Exit, Job
 from tests.unit.local_aws.home import GROUP, PATIENCE, ROOT, Ending, Home, left_by_a_killed_server
 
 
@@ -53,6 +53,21 @@ def test_a_job_that_ends_well(home: Home) -> None:
     assert home.lines() == ["one", "two"]
     assert until(lambda: not home.supervisor.is_running("training/one"))
     assert list((home.folder / "jobs").iterdir()) == []
+
+
+def test_a_job_leaves_the_processors_to_the_server(home: Home) -> None:
+    run(home, home.job("import os; print(os.nice(0))"))
+    assert home.lines() == [str(os.nice(0) + JOB_NICENESS)]
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():
+        code = f"print(open('{autogroup}').read().strip())"
+
+        def nice() -> bool:  # Linux lets ordinary users set it ten times a second, all together
+            run(home, home.job(code, "training/two"))
+            until(lambda: not home.supervisor.is_running("training/two"))
+            return home.lines("training/two")[-1].endswith(f" nice {JOB_NICENESS}")
+
+        assert until(nice)
 
 
 def test_the_latest_ends_are_listed_first(home: Home) -> None:

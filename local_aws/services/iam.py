@@ -23,6 +23,7 @@ NOT_SIMULATED = (
     *("PermissionsBoundaryPolicyInputList", "ResourcePolicy", "ResourceOwner", "CallerArn"),
     *("ContextEntries", "ResourceHandlingOption"),
 )
+EFFECTS = ("Allow", "Deny")
 PRINCIPAL = re.compile(r"^arn:[^:]+:iam::\d{12}:(role|user)/(?:.*/)?([^/]+)$")
 
 
@@ -41,7 +42,10 @@ class Responses(IamResponse):
         statements = [statement for document in documents for statement in statements_of(document)]
         resources = self._get_param("ResourceArns", ["*"])
         pairs = [(action, to) for action in self._get_param("ActionNames", []) for to in resources]
-        start, size = int(self._get_param("Marker") or 0), int(self._get_param("MaxItems") or 100)
+        marker, size = str(self._get_param("Marker") or 0), int(self._get_param("MaxItems") or 100)
+        if not marker.isdecimal():
+            raise ValidationError(f"Invalid Marker: {marker}")
+        start = int(marker)
         more = start + size < len(pairs)
         return ActionResult(
             {
@@ -91,9 +95,14 @@ def statements_of(document: str) -> list[Statement]:
     """The statements of a policy document. Raises InvalidInput for what is no document."""
     try:
         found = json.loads(document)["Statement"]
-    except (ValueError, KeyError, TypeError) as error:
+        statements = [found] if isinstance(found, dict) else list(found)
+        for statement in statements:
+            tests = statement.get("Condition", {}).values()
+            if statement["Effect"] not in EFFECTS or not all(isinstance(test, dict) for test in tests):
+                raise ValueError("Effect or Condition")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise aws_errors.AwsError("InvalidInput", f"not a policy document: {document[:80]}") from error
-    return [found] if isinstance(found, dict) else list(found)
+    return statements
 
 
 def _applies(statement: Statement, member: str, value: str, fold: Any) -> bool:
@@ -110,8 +119,8 @@ def _like(pattern: str, value: str) -> bool:
     return re.fullmatch(wanted, value, re.DOTALL) is not None
 
 
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _listed(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def _documents(holder: Any) -> Iterator[str]:

@@ -92,6 +92,12 @@ def test_what_cannot_be_simulated_is_said(iam, role):
         iam.simulate_principal_policy(
             PolicySourceArn="arn:aws:iam::123456789012:role/nobody", ActionNames=["s3:GetObject"]
         )
+    with pytest.raises(iam.exceptions.InvalidInputException, match="not a policy document"):
+        iam.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=["s3:GetObject"], PolicyInputList=['{"Statement": [{}]}']
+        )
+    with pytest.raises(ClientError, match="Invalid Marker: x"):
+        iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["s3:GetObject"], Marker="x")
     with pytest.raises(ClientError, match=r"does not support iam\.SimulatePrincipalPolicy: ResourcePolicy"):
         iam.simulate_principal_policy(
             PolicySourceArn=role, ActionNames=["s3:GetObject"], ResourcePolicy='{"Statement": []}'

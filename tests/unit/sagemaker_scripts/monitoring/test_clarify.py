@@ -57,6 +57,7 @@ def endpoint(monkeypatch):
         def __init__(self):
             self.made, self.deleted, self.calls = [], [], []
             self.container = {"Image": "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2"}
+            self.packages = {}
 
         def describe_model(self, ModelName):
             return {"PrimaryContainer": self.container}

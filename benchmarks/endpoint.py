@@ -1,10 +1,11 @@
 """Requests per second and p99 of an endpoint, against Flask under gunicorn and against the bare model.
 
-    .venv/jobs/bin/python -m benchmarks.endpoint [--seconds 1.5] [--rounds 5] [--json FILE]
+    .venv/jobs/bin/python -m benchmarks.endpoint [--seconds 0.5] [--rounds 15] [--json FILE]
 
 Four servers, each a process of its own, are measured in turns with 1, 8 and 64 clients; each figure is the
-median of the rounds, each ratio the median of the ratios within a round. Beside the clock stands the
-processor time of a request in the server, and in the client:
+median of the rounds, each ratio the median of the ratios within a round: many short ones, because other work
+on the machine comes and goes. Beside the clock stands the processor time of a request in the server, and in
+the client:
 
 * `bare`: the model behind the same ASGI server (uvicorn, uvloop, httptools): read the body, parse it,
   predict, answer. No endpoint logic at all.
@@ -260,8 +261,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     taken = run(options.seconds, options.rounds)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+# The same library under another name: without what only GPUs need.
+ALSO_CALLED = {"xgboost": "xgboost-cpu"}
+
 
 def install_missing(wanted: Sequence[str], site: Path, options: Sequence[str] = ()) -> list[str]:
     """Install those requirements that the environment does not satisfy into `site`; returns them.
@@ -39,9 +42,16 @@ def is_satisfied(requirement: str) -> bool:
         wanted = Requirement(requirement)
         if wanted.marker is not None and not wanted.marker.evaluate():
             return True
-        return wanted.specifier.contains(importlib.metadata.version(wanted.name), prereleases=True)
+        return wanted.specifier.contains(_version(wanted.name), prereleases=True)
     except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
         return False
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(ALSO_CALLED.get(name, name))
 
 
 def read_requirements(file: Path) -> tuple[list[str], list[str]]:

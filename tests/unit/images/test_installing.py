@@ -15,6 +15,8 @@ NUMPY = importlib.metadata.version("numpy")
         ("numpy", True),
         (f"numpy=={NUMPY}", True),
         ("numpy>=999", False),
+        ("xgboost", True),  # here it is xgboost-cpu
+        ("xgboost>=999", False),
         ("no-such-package-at-all", False),
         ("no-such-package-at-all; python_version < '3'", True),
         ("git+https://example.invalid/x.git", False),

@@ -234,3 +234,41 @@ def test_the_status_page_shows_what_runs_and_what_has_ended(local_aws: Any) -> N
         assert f">{job['pid']}</td>" in page  # the data plane at least
     evil = urllib3.request("GET", local_aws.endpoint_url + "/-/status", headers={"Host": "evil.example"})
     assert evil.status == 403
+
+
+def test_one_connection_serves_requests_however_they_arrive(local_aws: Any) -> None:
+    """Two at once, one right after, one after a pause longer than a thread waits for it."""
+    ask = b"GET /-/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=30) as connection:
+        answers = connection.makefile("rb")
+
+        def answer() -> tuple[bytes, bytes]:
+            status = answers.readline().strip()
+            length = 0
+            while (line := answers.readline().strip()) != b"":
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            return status, answers.read(length)
+
+        not_served = (b"HTTP/1.1 404 Not Found", b"not served\n")
+        connection.sendall(ask * 2)
+        assert [answer(), answer()] == [not_served, not_served]
+        connection.sendall(ask)
+        assert answer() == not_served
+        time.sleep(0.1)
+        connection.sendall(ask)
+        assert answer() == not_served
+
+
+def test_a_client_that_waits_for_leave_to_send_gets_it(local_aws: Any) -> None:
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=30) as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: 43\r\nExpect: 100-continue\r\n"
+            b"Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/sts/aws4_request, x=y\r\n\r\n"
+        )
+        answers = connection.makefile("rb")
+        assert answers.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert answers.readline() == b"\r\n"
+        connection.sendall(b"Action=GetCallerIdentity&Version=2011-06-15")
+        assert answers.readline() == b"HTTP/1.1 200 OK\r\n"

@@ -165,7 +165,9 @@ class EventLog:
         return self._drain(current)
 
     def _drain(self, spool: _Spool) -> bool:
-        while records := spool.unsent():
+        # What comes meanwhile is gathered for the next time: a call costs as much as some hundred lines.
+        end = spool.size
+        while spool.sent_bytes < end and (records := spool.unsent()):
             refused = self._send(records)
             again = sum(record.count(b"\n") for record in refused)
             self.sent += sum(record.count(b"\n") for record in records) - again
@@ -202,7 +204,7 @@ class _Spool:
         self._stream = stream
         self.size = path.stat().st_size
         self._note = path.with_suffix(SENT_SUFFIX)
-        self._sent = _read_offset(path)
+        self.sent_bytes = _read_offset(path)
 
     @classmethod
     def create(cls, folder: Path) -> _Spool:
@@ -247,13 +249,13 @@ class _Spool:
     def unsent(self) -> list[bytes]:
         """The next records, no more than fit into one call."""
         with self.path.open("rb") as stream:
-            stream.seek(self._sent)
+            stream.seek(self.sent_bytes)
             return joined(stream.read(BATCH_BYTES))
 
     def mark_sent(self, records: Sequence[bytes]) -> None:
-        self._sent += sum(map(len, records))
+        self.sent_bytes += sum(map(len, records))
         partial = self._note.with_suffix(".partial")
-        partial.write_text(str(self._sent))
+        partial.write_text(str(self.sent_bytes))
         partial.replace(self._note)
 
     def __enter__(self) -> _Spool:
@@ -264,7 +266,7 @@ class _Spool:
 
     def release(self) -> None:
         """Give up the file; it goes when nothing is left in it."""
-        if self._sent >= self.size:
+        if self.sent_bytes >= self.size:
             self.remove()
         else:
             self._stream.close()

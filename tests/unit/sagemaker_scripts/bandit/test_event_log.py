@@ -98,6 +98,32 @@ def test_lines_are_joined_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert events.retried >= 2
 
 
+def test_what_comes_while_a_call_is_made_is_gathered_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "JOINED_BYTES", 1 << 16)
+    events: list[EventLog] = []
+    calls: list[bytes] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def send(records: Sequence[bytes]) -> Sequence[bytes]:
+        assert begun.wait(SECONDS)
+        calls.append(b"".join(records))
+        if len(calls) == 1:
+            for n in range(1, 50):
+                events[0].append({"n": n})
+        else:
+            ended.set()
+        return []
+
+    events.append(EventLog(tmp_path, send, pause=0.0))
+    events[0].append({"n": 0})
+    begun.set()
+    assert ended.wait(SECONDS)
+    assert events[0].close() == 0
+    assert [call.count(b"\n") for call in calls] == [1, 49]
+
+
 def test_a_throttled_stream_gets_each_record_once(tmp_path: Path) -> None:
     # Every second record is refused in the first twenty calls.
     stream = Stream(lambda call, record: call <= 20 and json.loads(record)["n"] % 2 == call % 2)

@@ -3,7 +3,7 @@
     .venv/worker/bin/python -m benchmarks.fairness [--rows 300000]
 
 A Glue job and a training job of the churn pipeline run at once, over generated customers; meanwhile one
-client describes the training job ten times a second. Target: the 99th percentile below 100 ms.
+client asks for the Glue job ten times a second. Target: the 99th percentile below 100 ms.
 """
 
 from __future__ import annotations

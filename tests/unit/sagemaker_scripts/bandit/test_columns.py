@@ -17,7 +17,10 @@ from policy.examples import Examples
 
 NOW = 1_790_000_000.0
 EVENT: dict[str, Any] = {"action": "2", "action_prob": 1 / 3, "reward": 1.0, "timestamp": NOW}
-NAMED = [{"name": "size"}, {"name": "colour", "kind": "category", "namespace": "u", "optional": True}]
+NAMED: list[dict[str, Any]] = [
+    {"name": "size"},
+    {"name": "colour", "kind": "category", "namespace": "u", "optional": True},
+]
 # What an observation of three numbers may be, and what it is not.
 ODD = [
     "[0.1, -0.0, 1e-300]",

@@ -16,6 +16,7 @@ from local_aws.services.cloudformation import (
     log_groups,
     networks,
     queues,
+    rules,
     streams,
     tables,
     types,
@@ -43,4 +44,5 @@ def install(context: Context) -> None:  # noqa: ARG001  # the interface of every
     moto_hooks.replace_backend("cloudformation", Backend)
     moto_hooks.refuse_unknown_resource_types()
     networks.install()
+    rules.install()
     updates.install()

@@ -165,6 +165,29 @@ def test_a_bucket_property_that_is_not_applied_is_refused_by_name(cloudformation
         cloudformation.create_stack(StackName=name, TemplateBody=template(name, Bucket=bucket))
 
 
+def test_a_rule_goes_with_its_targets_also_after_a_restart(new_local_aws: Any) -> None:
+    """What the stack holds was read from the disk then, and is not the rule itself."""
+    local_aws = new_local_aws()
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "heard"}}
+    rule = {
+        "Type": "AWS::Events::Rule",
+        "Properties": {
+            "Name": "hears",
+            "EventPattern": {"source": ["acme"]},
+            "Targets": [{"Id": "queue", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}}],
+        },
+    }
+    body = json.dumps({"Resources": {"Queue": queue, "Rule": rule}})
+    local_aws.client("cloudformation").create_stack(StackName="s", TemplateBody=body)
+    events = local_aws.client("events")
+    assert len(events.list_targets_by_rule(Rule="hears")["Targets"]) == 1
+    local_aws.restart()
+    cloudformation = local_aws.client("cloudformation")
+    cloudformation.delete_stack(StackName="s")
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName="s")
+    assert local_aws.client("events").list_rules()["Rules"] == []
+
+
 def test_the_role_of_a_pipeline_trusts_one_branch_of_one_repository(
     local_aws: Any, cloudformation: Any, name: str
 ) -> None:

@@ -10,6 +10,7 @@ from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.internet_gateways import InternetGateway
 from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import Route, RouteTable
+from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.models.subnets import SubnetRouteTableAssociation
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
@@ -38,6 +39,7 @@ REMOVE: dict[type, Remove] = {
     InternetGateway: lambda ec2, gateway: ec2.delete_internet_gateway(gateway.id),
     NatGateway: _remove_nat,
     Route: lambda _, route: route.route_table._routes.pop(route.id, None),  # its table may have gone before
+    SecurityGroup: lambda ec2, group: ec2.delete_security_group(group_id=group.id),
     RouteTable: lambda ec2, table: ec2.delete_route_table(table.id),
     SubnetRouteTableAssociation: _disassociate,
     VPCEndPoint: _remove_endpoint,

@@ -82,8 +82,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         patch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
         patch.setenv("LOCAL_AWS_RECORD_CALLS", str(folder / "calls.jsonl"))
         server = LocalAws(folder / "data")
-    yield server
-    server.stop()
+        yield server
+        server.stop()
     airflow.shutdown()
     airflow.server_close()
 
@@ -287,6 +287,7 @@ def test_connections_are_secrets_by_reference(aws: LocalAws, target: deploy.Targ
 
 def test_destroy_keeps_the_data(aws: LocalAws, administrator: deploy.Target) -> None:
     target = administrator
+    aws.restart()  # what stacks hold is read from the disk, then
     kept = deploy.stays(target)
     assert kept[0] == "stack mlops-dev-storage: bucket, key and all data"
     assert "AWS::DynamoDB::Table mlops-dev-bandit-experiments" in kept

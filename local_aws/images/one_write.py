@@ -8,6 +8,7 @@ that an endpoint does around its model.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,14 +17,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 class OneWrite(HttpToolsProtocol):
     """For uvicorn's setting `http`."""
 
+    def __init__(
+        self, *arguments: Any, before_write: Callable[[], None] | None = None, **options: Any
+    ) -> None:
+        """before_write: called before anything is written; raises nothing."""
+        super().__init__(*arguments, **options)
+        self._before_write = before_write
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(_Gathering(transport, self.loop))
+        super().connection_made(_Gathering(transport, self.loop, self._before_write))
 
 
 class _Gathering:
     """A transport that writes at the end of the event loop's step what was given to it during the step."""
 
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: Any, loop: asyncio.AbstractEventLoop, before_write: Callable[[], None] | None
+    ) -> None:
+        self._before_write = before_write
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
@@ -43,5 +54,7 @@ class _Gathering:
 
     def _flush(self) -> None:
         if self._pieces:
+            if self._before_write is not None:
+                self._before_write()
             pieces, self._pieces = self._pieces, []
             self._transport.writelines(pieces)

@@ -15,6 +15,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from local_aws.images import registry
@@ -92,10 +93,11 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str, ca
         ),
         account=account,
     )
+    capture = Capture(folder / "capture", session.client("s3", config=patience), age=capture_age)
     app = DataPlane(
         folder / "endpoints.json",
         fleets,
-        Capture(folder / "capture", session.client("s3", config=patience), age=capture_age),
+        capture,
         Metrics(session.client("cloudwatch", config=patience)),
         logs,
         lambda ask: Queue(
@@ -111,7 +113,7 @@ def serve(listener: socket.socket, data_dir: Path, region: str, account: str, ca
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=OneWrite,
+        http=partial(OneWrite, before_write=capture.commit),
         ws="none",
         lifespan="on",
         access_log=False,

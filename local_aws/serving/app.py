@@ -187,6 +187,7 @@ class DataPlane:
             return
         seconds = time.perf_counter() - begun
         self._capture(capture, event, shadow.model.name, request, answer)
+        self.capture.commit()  # no answer follows that would do it
         self.metrics.record(Sample(shadow.dimensions, answer.status, seconds, seconds))
 
     def _capture(
@@ -224,6 +225,7 @@ class DataPlane:
         """For the queue of asynchronous requests."""
         event = Event(endpoint, str(uuid.uuid4()), inference_id, time.perf_counter())
         _, answer = await self._ask(event, request, None)
+        self.capture.commit()
         return answer
 
     async def _control(self, method: str, action: str, query: bytes, receive: Receive, send: Send) -> None:

@@ -1,10 +1,12 @@
 """Data capture: what went in and out of an endpoint, as JSON lines in S3.
 
-Every captured request is appended to a spool file on disk *before* its answer is sent. The spool is laid out
-as S3 will be (`<spool>/<bucket>/<key>`), so a file left over by a killed process is uploaded as it is by the
-next one. Guaranteed: every answer a client has seen is captured exactly once, also when this process is
-killed; a captured request whose answer never arrived may be there too. Not guaranteed: what was captured in
-the seconds before the machine loses power, because the spool is not fsynced for every request.
+Every captured request is appended to a spool file on disk *before* its answer is sent: all that were answered
+in one step of the event loop together, which costs a third of one by one. The spool is laid out as S3 will be
+(`<spool>/<bucket>/<key>`), so a file left over by a killed process is uploaded as it is by the next one.
+Guaranteed: every answer a client has seen is captured exactly once, also when this process is killed; a
+captured request whose answer never arrived may be there too. Not guaranteed: what was captured in the seconds
+before the machine loses power, because the spool is not fsynced for every request; and what a full disk does
+not take, which is logged and counted. As on AWS, answers come before their capture.
 
 A file is uploaded 60 s (or `age`) after its first record, when the hour changes, when its endpoint goes, and
 on `flush`.
@@ -13,12 +15,14 @@ on `flush`.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import logging
 import os
 import random
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -72,13 +76,26 @@ class _Open:
         # Unbuffered: a record is with the operating system when write returns.
         self.file = Path(f"{self.final}{PART}").open("ab", buffering=0)  # noqa: SIM115 - outlives this call
 
+    def write(self, lines: bytes) -> None:
+        """All of them or none. Raises OSError, as a full disk does."""
+        end = self.file.tell()
+        try:
+            if self.file.write(lines) < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
+        except OSError:
+            self.file.truncate(end)
+            raise
+
     def close(self) -> None:
         self.file.close()
         Path(self.file.name).rename(self.final)
 
 
 class Capture:
-    """Records exchanges and brings them to S3. `record` runs on the event loop, the rest in a thread."""
+    """Keeps exchanges and brings them to S3. `record` and `commit` run on the event loop.
+
+    `lost`: records that the disk has refused since the start.
+    """
 
     def __init__(
         self,
@@ -94,6 +111,8 @@ class Capture:
         self.clock = clock
         self.draw = draw
         self.age = age
+        self.lost = 0
+        self._recorded: deque[tuple[desired.Capture, Exchange]] = deque()
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._lock = threading.Lock()
         self._uploading = threading.Lock()
@@ -102,27 +121,54 @@ class Capture:
             left.rename(left.with_name(left.name.removesuffix(PART)))
 
     def record(self, settings: desired.Capture, exchange: Exchange) -> bool:
-        """Keeps one exchange, or not, as the sampling percentage has it. Returns whether it was kept."""
+        """Keeps one exchange for `commit`, or not, as the sampling percentage has it; returns which."""
         if self.draw() * 100 >= settings.percentage:
             return False
-        now = self.clock()
-        line = json_line(settings, exchange, now)
-        key = (settings.destination, exchange.endpoint, exchange.variant)
-        with self._lock:
-            current = self._open.get(key)
-            if current is not None and now >= current.until:
-                self._open.pop(key).close()
-                current = None
-            if current is None:
-                current = self._open[key] = _Open(self._folder(key, now), now, self.age)
-            current.file.write(line)
+        self._recorded.append((settings, exchange))
         return True
+
+    def commit(self) -> None:
+        """Writes what was recorded to the disk. Raises nothing: what is not written is logged and `lost`."""
+        if not self._recorded:
+            return
+        now = self.clock()
+        time = now.isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+        with self._lock:
+            lines: dict[_Open, list[bytes]] = {}
+            while self._recorded:
+                settings, exchange = self._recorded.popleft()
+                try:
+                    file = self._file((settings.destination, exchange.endpoint, exchange.variant), now)
+                except OSError as error:
+                    self._lose(1, error)
+                else:
+                    lines.setdefault(file, []).append(json_line(settings, exchange, time))
+            for file, records in lines.items():
+                try:
+                    file.write(b"".join(records))
+                except OSError as error:
+                    self._lose(len(records), error)
+
+    def _file(self, key: tuple[str, str, str], now: datetime) -> _Open:
+        """The spool file that takes the records of a moment."""
+        file = self._open.get(key)
+        if file is not None and now >= file.until:
+            self._open.pop(key).close()
+            file = None
+        if file is None:
+            file = self._open[key] = _Open(self._folder(key, now), now, self.age)
+        return file
+
+    def _lose(self, records: int, error: OSError) -> None:
+        self.lost += records
+        log.error("%s captured requests are lost, %s since the start: %s", records, self.lost, error)
 
     def flush(self, *, due_only: bool = False, endpoint: str | None = None) -> int:
         """Completes open files (all, those of one endpoint, or those whose time has come) and uploads.
 
         Returns the number of objects written. A file that cannot be uploaded stays for the next call.
         """
+        self.commit()
         now = self.clock()
         with self._lock:
             for key, file in list(self._open.items()):
@@ -164,7 +210,7 @@ class Capture:
         return self.spool.joinpath(*parts, endpoint, variant, f"{now:%Y/%m/%d/%H}")
 
 
-def json_line(settings: desired.Capture, exchange: Exchange, now: datetime) -> bytes:
+def json_line(settings: desired.Capture, exchange: Exchange, time: str) -> bytes:
     """The record of one exchange: compact, in the key order of AWS's files, with its newline."""
     sides = []
     if "Input" in settings.modes:
@@ -176,9 +222,8 @@ def json_line(settings: desired.Capture, exchange: Exchange, now: datetime) -> b
         metadata += f',"inferenceId":{_quote(exchange.inference_id)}'
     if exchange.custom_attributes:
         metadata += f',"customAttributes":[{_quote(exchange.custom_attributes)}]'
-    time = now.isoformat(timespec="seconds").removesuffix("+00:00")
     return (
-        f'{{"captureData":{{{",".join(sides)}}},"eventMetadata":{{{metadata},"inferenceTime":"{time}Z"}},'
+        f'{{"captureData":{{{",".join(sides)}}},"eventMetadata":{{{metadata},"inferenceTime":"{time}"}},'
         '"eventVersion":"0"}\n'
     ).encode()
 

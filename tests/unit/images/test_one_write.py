@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ class Counting(OneWrite):
 
 
 class Counted:
-    written: list[int] = []  # noqa: RUF012 - of the test that runs
+    written: list[int | str] = []  # noqa: RUF012 - of the test that runs
 
     def __init__(self, transport):
         self._transport = transport
@@ -42,11 +43,12 @@ class Counted:
 
 
 @asynccontextmanager
-async def served():
+async def served(**options):
     """A server on a port of its own; gives (reader, writer) of a connection to it."""
     Counted.written = []
+    http = partial(Counting, **options)
     config = uvicorn.Config(
-        application(echo, None), port=0, loop="uvloop", http=Counting, lifespan="off", log_config=None
+        application(echo, None), port=0, loop="uvloop", http=http, lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     config.load()
@@ -85,6 +87,17 @@ def test_head_and_body_are_one_write_and_pipelined_answers_keep_their_order():
             assert len(Counted.written) == 2
             writer.write(b"".join(request(b"%d" % number) for number in range(20)))
             assert [await answer(reader) for _ in range(20)] == [(200, b"%d" % n) for n in range(20)]
+
+    uvloop.run(play())
+
+
+@pytest.mark.parametrize("headers", ["", "Connection: close\r\n"])
+def test_what_is_due_before_an_answer_is_done_before_it(headers):
+    async def play():
+        async with served(before_write=lambda: Counted.written.append("before")) as (reader, writer):
+            writer.write(request(b"body", headers))
+            assert await answer(reader) == (200, b"body")
+            assert [type(each) for each in Counted.written] == [str, int]
 
     uvloop.run(play())
 

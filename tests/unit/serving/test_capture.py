@@ -2,6 +2,7 @@
 
 import base64
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ NOW = datetime(2022, 4, 18, 0, 20, 48, 871_000, tzinfo=UTC)
 SETTINGS = desired.Capture(
     100, "s3://bucket/capture", ("Input", "Output"), ("text/csv",), ("application/json",)
 )
+TIME = "2022-04-18T00:20:48Z"
 EXCHANGE = Exchange(
     endpoint="churn",
     variant="AllTraffic",
@@ -58,7 +60,7 @@ def capture(tmp_path, store, clock):
 
 
 def test_the_record_is_aws_own_byte_for_byte():
-    assert json_line(SETTINGS, EXCHANGE, NOW) == (
+    assert json_line(SETTINGS, EXCHANGE, TIME) == (
         b'{"captureData":{"endpointInput":{"observedContentType":"text/csv","mode":"INPUT",'
         b'"data":"1,2\\n3,4\\n","encoding":"CSV"},"endpointOutput":{"observedContentType":'
         b'"text/csv; charset=utf-8","mode":"OUTPUT","data":"0.036\\n","encoding":"CSV"}},'
@@ -69,7 +71,7 @@ def test_the_record_is_aws_own_byte_for_byte():
 
 def test_inference_id_and_custom_attributes_have_their_places():
     record = json.loads(
-        json_line(SETTINGS, EXCHANGE._replace(inference_id='say "hi"', custom_attributes="a=b"), NOW)
+        json_line(SETTINGS, EXCHANGE._replace(inference_id='say "hi"', custom_attributes="a=b"), TIME)
     )
     assert list(record["eventMetadata"]) == ["eventId", "inferenceId", "customAttributes", "inferenceTime"]
     assert record["eventMetadata"]["inferenceId"] == 'say "hi"'
@@ -87,7 +89,7 @@ def test_inference_id_and_custom_attributes_have_their_places():
     ],
 )
 def test_encoding_follows_the_content_type_lists(content_type, body, encoding, data):
-    line = json_line(SETTINGS, EXCHANGE._replace(request=body, request_type=content_type), NOW)
+    line = json_line(SETTINGS, EXCHANGE._replace(request=body, request_type=content_type), TIME)
     side = json.loads(line)["captureData"]["endpointInput"]
     assert (side["encoding"], side["data"]) == (encoding, data)
     assert side["observedContentType"] == (content_type or "")
@@ -95,11 +97,12 @@ def test_encoding_follows_the_content_type_lists(content_type, body, encoding, d
 
 def test_modes():
     only_input = desired.Capture(100, "s3://b/c", ("Input",), ("text/csv",), ())
-    assert list(json.loads(json_line(only_input, EXCHANGE, NOW))["captureData"]) == ["endpointInput"]
+    assert list(json.loads(json_line(only_input, EXCHANGE, TIME))["captureData"]) == ["endpointInput"]
 
 
 def test_one_file_a_minute_named_for_its_start(capture, store, clock):
     capture.record(SETTINGS, EXCHANGE)
+    capture.commit()
     clock.now = NOW + timedelta(seconds=59)
     capture.record(SETTINGS, EXCHANGE)
     assert capture.flush(due_only=True) == 0
@@ -120,6 +123,7 @@ def test_one_file_a_minute_named_for_its_start(capture, store, clock):
 def test_a_new_hour_is_a_new_folder_even_within_a_minute(capture, store, clock):
     clock.now = datetime(2022, 4, 18, 0, 59, 50, tzinfo=UTC)
     capture.record(SETTINGS, EXCHANGE)
+    capture.commit()
     clock.now += timedelta(seconds=20)
     capture.record(SETTINGS, EXCHANGE)
     capture.flush()
@@ -162,12 +166,33 @@ def test_what_s3_refuses_is_kept_and_written_later(capture, store, caplog):
     assert capture.flush() == 1
 
 
+def test_what_the_disk_does_not_take_is_said_and_leaves_whole_records(capture, store, caplog):
+    capture.record(SETTINGS, EXCHANGE)
+    capture.commit()
+    (part,) = capture.spool.rglob("*.part")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (part.stat().st_size + 100, hard))
+    try:
+        for _ in range(2):
+            assert capture.record(SETTINGS, EXCHANGE)
+        capture.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert capture.lost == 2
+    assert "2 captured requests are lost, 2 since the start: [Errno" in caplog.text
+    capture.record(SETTINGS, EXCHANGE)
+    capture.flush()
+    (body,) = store.objects.values()
+    assert body == json_line(SETTINGS, EXCHANGE, TIME) * 2
+
+
 def test_a_killed_process_leaves_whole_records_to_the_next_one(capture, store, clock, tmp_path):
     capture.record(SETTINGS, EXCHANGE)
+    capture.commit()
     (part,) = capture.spool.rglob("*.part")
     with part.open("ab") as file:
         file.write(b'{"captureData":{"endpo')  # the kill came in the middle of a write
     later = Capture(capture.spool, store, clock=clock)
     assert later.flush() == 1
     (body,) = store.objects.values()
-    assert body == json_line(SETTINGS, EXCHANGE, NOW)
+    assert body == json_line(SETTINGS, EXCHANGE, TIME)

@@ -34,9 +34,10 @@ from clients.bandit_worlds import UnusableTable, World, best_constant, make
 SENDERS = 4  # threads that report rewards
 MAJORITY_STEPS = 2000
 JSON = "application/json"
-# An endpoint that is being replaced, or whose worker died, answers again within seconds.
-PATIENT = Config(retries={"mode": "standard", "max_attempts": 12}, read_timeout=30, connect_timeout=5)
-PATIENCE_SECONDS = 120.0
+# An endpoint that is being replaced, or whose worker died, answers again within seconds,
+# on a busy machine within minutes.
+PATIENT = Config(retries={"mode": "standard", "max_attempts": 30}, read_timeout=30, connect_timeout=5)
+PATIENCE_SECONDS = 300.0
 
 
 class BadDelay(ValueError):

@@ -197,17 +197,17 @@ def _arms(given: Any) -> tuple[tuple[int | str, ...] | None, tuple[Feature, ...]
     _require(isinstance(arms, list) and len(arms) >= 2, f"arms.fixed is {arms!r}, not a list of two or more")
     for arm in arms:
         _require(
-            is_arm(arm), f"arms.fixed: {arm!r} is neither a whole number nor a text of 1 to 128 characters"
+            is_arm(arm), f"arms.fixed: {arm!r} is neither a whole number of 64 bits nor a text of 1 to 128"
         )
     _require(len({str(arm) for arm in arms}) == len(arms), "arms.fixed names an arm twice")
     return tuple(arms), ()
 
 
 def is_arm(value: Any) -> bool:
-    """Whether a value can identify an arm: a whole number or a short text."""
+    """Whether a value can identify an arm: a whole number of 64 bits or a short text."""
     if isinstance(value, str):
         return 0 < len(value) <= 128 and value.isprintable()
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _features(given: Any, where: str, namespace: str) -> tuple[Feature, ...]:

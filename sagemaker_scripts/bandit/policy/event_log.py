@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import atexit
 import fcntl
-import json
 import logging
 import os
 import random
@@ -22,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import orjson
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,6 @@ SEGMENT_BYTES = 16 << 20  # a spool file is closed and sent to its end beyond th
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 STOP_SECONDS = 20.0  # SageMaker kills a container thirty seconds after SIGTERM
 SUFFIX, SENT_SUFFIX = ".jsonl", ".sent"
-
-# Compact; NaN is no JSON.
-ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 Send = Callable[[Sequence[bytes]], Sequence[bytes]]
 
@@ -87,8 +85,11 @@ class EventLog:
         atexit.register(self.close)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record to disk. Raises RecordTooLarge; OSError when the disk is full."""
-        line = ENCODE(record).encode() + b"\n"
+        """Write one record to disk, as JSON, a NaN as null.
+
+        Raises RecordTooLarge; OSError when the disk is full.
+        """
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         if len(line) > RECORD_BYTES:
             raise RecordTooLarge(f"a record of {len(line)} bytes is larger than Firehose takes")
         with self._lock:

@@ -58,6 +58,7 @@ def test_refused_combinations_are_those_that_vw_refuses(kind: str, cb_type: str)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"arms": {"fixed": [1, 2**63]}}, "arms.fixed: 9223372036854775808 is neither a whole number of 64"),
         ({"version": 2}, "version is 2, expected 1"),
         ({"colour": 1}, "unknown key colour"),
         ({"context": []}, "context has no feature"),

@@ -15,7 +15,7 @@ from policy.errors import InvalidObservation
 from policy.payload import Refusal
 from policy.serving import Settings, Worker, draw, new_event_id
 
-from .conftest import BEST, logged_rows, write_rows
+from .conftest import BEST, CONTENT, logged_rows, write_rows
 
 NOW = 1_790_000_000.25
 
@@ -146,7 +146,7 @@ def test_model_id_names_every_worker(worker: Worker, tmp_path: Path) -> None:
         ({"request_type": "observation", "observation": [1]}, 400, "wrong feature count: 1 features"),
         ({"request_type": "observation", "observation": [None, "red"]}, 400, "missing feature: size"),
         ({"request_type": "observation", "observation": {"colour": "red"}}, 400, "missing feature: size"),
-        ({"request_type": "observation", "observation": [float("nan"), "red"]}, 400, "NaN"),
+        ({"request_type": "observation", "observation": [float("nan"), "red"]}, 400, "request is not JSON"),
         ({"request_type": "observation", "observation": "50,red"}, 400, "neither a list nor an object"),
         ({"request_type": "observation"}, 400, "observation is missing"),
         ({"request_type": "observation", "observation": [1, "red"], "arms": [{"id": 1}]}, 400, "are fixed"),
@@ -155,7 +155,8 @@ def test_model_id_names_every_worker(worker: Worker, tmp_path: Path) -> None:
         ({"request_type": "observation", "observation": [1, "red"], "event_id": 7}, 400, "event_id is 7"),
         ({"request_type": "observation", "observation": [1, "red"], "event_id": "a\nb"}, 400, "event_id"),
         ({"request_type": "reward", "event_id": "x", "reward": 1.5}, 400, r"1.5 is outside \[0, 1\]"),
-        ({"request_type": "reward", "event_id": "x", "reward": float("nan")}, 400, "nan is outside"),
+        ({"request_type": "reward", "event_id": "x", "reward": float("nan")}, 400, "request is not JSON"),
+        ({"request_type": "observation", "observation": [2**64, 2**64]}, 400, "not a category"),
         ({"request_type": "reward", "event_id": "x", "reward": "1"}, 400, "'1' is not a number"),
         ({"request_type": "reward", "event_id": 2**127, "reward": 1}, 400, "not a text"),
         ({"request_type": "action"}, 400, "request_type is 'action'"),
@@ -215,6 +216,30 @@ def test_batches(worker: Worker, firehose: Firehose) -> None:
     ]
     assert [float(row[1]) for row in rows] == [record["action_prob"] for record in records[3:]]
     assert json.loads(records[4]["observation"]) == [7.0, "blue"]
+
+
+def test_a_text_is_logged_as_it_came_whatever_is_in_it(worker: Worker, firehose: Firehose) -> None:
+    colour = 'r\u00e9d "\u2028\n\\'
+    line = json.dumps([5, colour], ensure_ascii=False)
+    body, _ = payload.respond(worker, f"{line}\n{line}\n", "application/jsonlines", "*/*")
+    assert len(body.splitlines()) == 2
+    ask(worker, {"request_type": "observation", "observation": [5, colour], "event_id": 'a"\\b'})
+    worker.close()
+    records = firehose.streams["actions"]
+    assert [json.loads(record["observation"]) for record in records] == [[5, colour]] * 3
+    assert records[2]["event_id"] == 'a"\\b'
+
+
+def test_a_missing_number_is_logged_as_null(tmp_path: Path, firehose: Firehose) -> None:
+    parsed = config.parse(
+        {**CONTENT, "context": [{"name": "size", "optional": True}, {"name": "colour", "kind": "category"}]}
+    )
+    training.train(model_id="first", output=tmp_path / "m", config=parsed)
+    settings = Settings("exp", observations="actions", buffer_seconds=0, folder=tmp_path)
+    worker = Worker(model.load(tmp_path / "m"), settings, {"firehose": firehose}.__getitem__)
+    payload.respond(worker, "nan,red\n,red\n", "text/csv", "text/csv")
+    worker.close()
+    assert [record["observation"] for record in firehose.streams["actions"]] == ['[null,"red"]'] * 2
 
 
 def test_top_k_of_varying_arms(tmp_path: Path, firehose: Firehose) -> None:

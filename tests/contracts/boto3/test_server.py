@@ -236,6 +236,16 @@ def test_the_status_page_shows_what_runs_and_what_has_ended(local_aws: Any) -> N
     assert evil.status == 403
 
 
+def test_a_refusal_that_ends_the_connection_says_so(local_aws: Any) -> None:
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nno header\r\n\r\n")
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    assert status == b"HTTP/1.1 400 Bad Request"
+    assert b"Connection: close" in headers
+    assert b"Content-Length: %d" % len(body) in headers
+
+
 def test_one_connection_serves_requests_however_they_arrive(local_aws: Any) -> None:
     """Two at once, one right after, one after a pause longer than a thread waits for it."""
     ask = b"GET /-/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -73,7 +73,7 @@ class _Request(cheroot.server.HTTPRequest):
     header_reader = _HeaderReader()
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """A refusal by cheroot, after which it ends the connection. Unlike its own, this one says so: a client
+        """A refusal by cheroot, after which it ends the connection. Unlike its own, it says so: a client
         that has not noticed the end would send its next request into it."""
         self.close_connection = True
         head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\n"

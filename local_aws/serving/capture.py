@@ -6,7 +6,7 @@ in one step of the event loop together, which costs a third of one by one. The s
 Guaranteed: every answer a client has seen is captured exactly once, also when this process is killed; a
 captured request whose answer never arrived may be there too. Not guaranteed: what was captured in the seconds
 before the machine loses power, because the spool is not fsynced for every request; and what a full disk does
-not take, which is logged and counted. As on AWS, answers come before their capture.
+not take, which is logged and counted: a capture that fails is no reason to refuse an answer.
 
 A file is uploaded 60 s (or `age`) after its first record, when the hour changes, when its endpoint goes, and
 on `flush`.
@@ -127,25 +127,27 @@ class Capture:
 
     def commit(self) -> None:
         """Writes what was recorded to the disk. Raises nothing: what is not written is logged and `lost`."""
-        if not self._recorded:
-            return
+        with self._lock:  # before looking: what another thread has taken may not be on the disk yet
+            if self._recorded:
+                self._write_recorded()
+
+    def _write_recorded(self) -> None:
         now = self.clock()
         time = _time(int(now.timestamp()))
-        with self._lock:
-            lines: dict[_Open, list[bytes]] = {}
-            while self._recorded:
-                settings, exchange = self._recorded.popleft()
-                try:
-                    file = self._file((settings.destination, exchange.endpoint, exchange.variant), now)
-                except OSError as error:
-                    self._lose(1, error)
-                else:
-                    lines.setdefault(file, []).append(json_line(settings, exchange, time))
-            for file, records in lines.items():
-                try:
-                    file.write(b"".join(records))
-                except OSError as error:
-                    self._lose(len(records), error)
+        lines: dict[_Open, list[bytes]] = {}
+        while self._recorded:
+            settings, exchange = self._recorded.popleft()
+            try:
+                file = self._file((settings.destination, exchange.endpoint, exchange.variant), now)
+            except OSError as error:
+                self._lose(1, error)
+            else:
+                lines.setdefault(file, []).append(json_line(settings, exchange, time))
+        for file, records in lines.items():
+            try:
+                file.write(b"".join(records))
+            except OSError as error:
+                self._lose(len(records), error)
 
     def _file(self, key: tuple[str, str, str], now: datetime) -> _Open:
         """The spool file that takes the records of a moment."""

@@ -3,12 +3,13 @@
 import base64
 import json
 import resource
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local_aws.serving import desired
-from local_aws.serving.capture import Capture, Exchange, json_line
+from local_aws.serving.capture import Capture, Exchange, _Open, json_line
 
 NOW = datetime(2022, 4, 18, 0, 20, 48, 871_000, tzinfo=UTC)
 SETTINGS = desired.Capture(
@@ -184,6 +185,28 @@ def test_what_the_disk_does_not_take_is_said_and_leaves_whole_records(capture, s
     capture.flush()
     (body,) = store.objects.values()
     assert body == json_line(SETTINGS, EXCHANGE, TIME) * 2
+
+
+def test_a_commit_waits_for_what_another_thread_is_writing(capture, monkeypatch):
+    begun, free, done = threading.Event(), threading.Event(), threading.Event()
+    write = _Open.write
+
+    def slow(self, lines):
+        begun.set()
+        assert free.wait(20)
+        write(self, lines)
+
+    monkeypatch.setattr(_Open, "write", slow)
+    capture.record(SETTINGS, EXCHANGE)
+    uploader = threading.Thread(target=capture.flush)
+    uploader.start()
+    assert begun.wait(20)
+    answering = threading.Thread(target=lambda: (capture.commit(), done.set()))
+    answering.start()
+    assert not done.wait(0.2)
+    free.set()
+    assert done.wait(20)
+    uploader.join()
 
 
 def test_a_killed_process_leaves_whole_records_to_the_next_one(capture, store, clock, tmp_path):

@@ -201,7 +201,12 @@ def test_a_commit_waits_for_what_another_thread_is_writing(capture, monkeypatch)
     uploader = threading.Thread(target=capture.flush)
     uploader.start()
     assert begun.wait(20)
-    answering = threading.Thread(target=lambda: (capture.commit(), done.set()))
+
+    def answer():
+        capture.commit()
+        done.set()
+
+    answering = threading.Thread(target=answer)
     answering.start()
     assert not done.wait(0.2)
     free.set()

@@ -37,7 +37,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.endpoint import Client, Server, free_port, started
+from benchmarks.endpoint import Figures, Server, free_port, load, post, started
 from local_aws.pytest_plugin import LocalAws
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,31 +149,9 @@ def worker(base: Path, name: str, trained: Path, script: str, aws: LocalAws, **e
         yield server
 
 
-def request_of(observation: list[int]) -> bytes:
-    body = json.dumps({"request_type": "observation", "observation": observation}).encode()
-    head = (
-        f"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-async def load(server: Server, clients: int, seconds: float) -> tuple[float, float]:
-    """Answers a second, and processor seconds of the server for one."""
-    request, latencies = request_of([50] * FEATURES), list[float]()
-    used, begun = server.cpu_seconds(), time.perf_counter()
-    loop = asyncio.get_running_loop()
-    connections = [
-        await loop.create_connection(
-            lambda: Client(request, latencies, begun + seconds), "127.0.0.1", server.port
-        )
-        for _ in range(clients)
-    ]
-    await asyncio.gather(*(protocol.done for _, protocol in connections))
-    elapsed = time.perf_counter() - begun
-    for transport, _ in connections:
-        transport.close()
-    return len(latencies) / elapsed, (server.cpu_seconds() - used) / len(latencies)
+def request() -> bytes:
+    observation = {"request_type": "observation", "observation": [50] * FEATURES}
+    return post("/invocations", "application/json", json.dumps(observation).encode())
 
 
 def make_stream(aws: LocalAws, name: str) -> None:
@@ -191,7 +169,7 @@ def make_stream(aws: LocalAws, name: str) -> None:
 def measure_endpoint(aws: LocalAws, trained: Path, base: Path, seconds: float, rounds: int) -> bool:
     """One worker with everything, against one that only asks the model."""
     make_stream(aws, "actions")
-    taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    taken: dict[tuple[str, int], list[Figures]] = {}
     with ExitStack() as stack:
         servers = {
             "bare": stack.enter_context(worker(base, "bare", trained, "bare.py", aws)),
@@ -200,16 +178,18 @@ def measure_endpoint(aws: LocalAws, trained: Path, base: Path, seconds: float, r
             ),
         }
         for server in servers.values():
-            asyncio.run(load(server, 4, 1))  # warm
+            asyncio.run(load(server, request(), 4, 1))  # warm
         for clients in CLIENTS:
             for _ in range(rounds):
                 for name, server in servers.items():
-                    taken.setdefault((name, clients), []).append(asyncio.run(load(server, clients, seconds)))
+                    figures = asyncio.run(load(server, request(), clients, seconds))
+                    taken.setdefault((name, clients), []).append(figures)
                     time.sleep(1)  # what is on disk is sent before the next one is measured
     shares = []
     for clients in CLIENTS:
         turns = [
-            (*ours, *bare) for ours, bare in zip(taken["ours", clients], taken["bare", clients], strict=True)
+            (ours["requests_per_second"], ours["cpu_us"], bare["requests_per_second"], bare["cpu_us"])
+            for ours, bare in zip(taken["ours", clients], taken["bare", clients], strict=True)
         ]
         ours, ours_cpu, bare, bare_cpu = (statistics.median(column) for column in zip(*turns, strict=True))
         share = statistics.median(ours / bare for ours, _, bare, _ in turns)
@@ -217,7 +197,7 @@ def measure_endpoint(aws: LocalAws, trained: Path, base: Path, seconds: float, r
         shares.append(share)
         print(
             f"endpoint, {clients} clients: {ours:.0f} requests a second, bare {bare:.0f}: {share:.2f}; "
-            f"processor {ours_cpu * 1e6:.0f} us a request, bare {bare_cpu * 1e6:.0f}: {cpu_share:.2f}",
+            f"processor {ours_cpu:.0f} us a request, bare {bare_cpu:.0f}: {cpu_share:.2f}",
             flush=True,
         )
     return min(shares) >= 0.8

@@ -115,13 +115,19 @@ class Server:
         return sum(times.user + times.system for times in (each.cpu_times() for each in every))
 
 
-async def load(server: Server, clients: int, seconds: float) -> Figures:
+def post(path: str, content_type: str, body: bytes) -> bytes:
+    """A prepared request."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def row_request(path: str) -> bytes:
+    row = ",".join(f"{random.uniform(0, 100):.1f}" for _ in range(FEATURES))
+    return post(path, "text/csv", row.encode())
+
+
+async def load(server: Server, request: bytes, clients: int, seconds: float) -> Figures:
     """Asks for a number of seconds: answers a second, latency percentiles, processor time of an answer."""
-    row = ",".join(f"{random.uniform(0, 100):.1f}" for _ in range(FEATURES)).encode()
-    request = (
-        f"POST {server.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n"
-        f"Content-Length: {len(row)}\r\n\r\n"
-    ).encode() + row
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
     used, own = server.cpu_seconds(), time.process_time()
@@ -237,11 +243,11 @@ def run(seconds: float, rounds: int) -> dict[str, dict[int, list[Figures]]]:
             path = f"/endpoints/{NAME}/invocations"
             servers[name] = stack.enter_context(started(argv, NOWHERE, port, "/-/status", path))
         for server in servers.values():
-            asyncio.run(load(server, 8, min(seconds, 1)))  # warm
+            asyncio.run(load(server, row_request(server.path), 8, min(seconds, 1)))  # warm
         for clients in CLIENTS:
             for _ in range(rounds):
                 for name, server in servers.items():
-                    figures = asyncio.run(load(server, clients, seconds))
+                    figures = asyncio.run(load(server, row_request(server.path), clients, seconds))
                     taken.setdefault(name, {}).setdefault(clients, []).append(figures)
     return taken
 

@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.jobs import ETL, Jobs
-from workbench import ports, provision
-from workbench.programs import local_aws_command
-from workbench.results import run_client
-from workbench.settings import ROOT, Settings
-from workbench.supervision import clean_environment, sweep
+from benchmarks.jobs import ETL, Jobs, provisioned, put_customers
+from workbench.settings import Settings
 
 TARGET_MS = 100.0
 PAUSE_SECONDS = 0.1
@@ -33,24 +27,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The API's answers while jobs compute.")
     parser.add_argument("--rows", type=int, default=300_000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        settings = Settings(Path(folder) / "stack", *ports.free_ports(3))
-        settings.aws_data.mkdir(parents=True)
-        server = subprocess.Popen(local_aws_command(settings), cwd=ROOT, env=clean_environment())
-        try:
-            provision.provision(settings)
-            return measure(settings, Path(folder), options.rows)
-        finally:
-            server.terminate()
-            server.wait()
-            sweep(settings)
+    with provisioned() as (settings, folder):
+        return measure(settings, folder, options.rows)
 
 
 def measure(settings: Settings, folder: Path, rows: int) -> int:
-    customers = folder / "customers.csv"
-    run_client(settings, "clients.churn_customers", rows=rows, seed=7, output=customers)
-    s3 = provision.client(settings, "s3")
-    s3.upload_file(str(customers), settings.bucket, "raw/churn/customers.csv")
+    put_customers(settings, folder, rows)
     jobs = Jobs(settings)
     jobs.etl(0)  # the training's input
     idle = describes(jobs, lambda number: number < 100)

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +40,38 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    with provisioned() as (settings, folder):
+        return measure(settings, folder, options.rows, options.rounds)
+
+
+@contextmanager
+def provisioned() -> Iterator[tuple[Settings, Path]]:
+    """A local AWS with the platform's stacks, and a folder, for one benchmark."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         settings = Settings(Path(folder) / "stack", *ports.free_ports(3))
         settings.aws_data.mkdir(parents=True)
         server = subprocess.Popen(local_aws_command(settings), cwd=ROOT, env=clean_environment())
         try:
             provision.provision(settings)
-            return measure(settings, Path(folder), options.rows, options.rounds)
+            yield settings, Path(folder)
         finally:
             server.terminate()
             server.wait()
             sweep(settings)
 
 
-def measure(settings: Settings, folder: Path, rows: int, rounds: int) -> int:
+def put_customers(settings: Settings, folder: Path, rows: int) -> Path:
+    """Generated customers where the ETL reads them; also as a file."""
     customers = folder / "customers.csv"
     run_client(settings, "clients.churn_customers", rows=rows, seed=7, output=customers)
     s3 = provision.client(settings, "s3")
     s3.upload_file(str(customers), settings.bucket, "raw/churn/customers.csv")
+    return customers
+
+
+def measure(settings: Settings, folder: Path, rows: int, rounds: int) -> int:
+    customers = put_customers(settings, folder, rows)
+    s3 = provision.client(settings, "s3")
     jobs = Jobs(settings)
     aws = settings.aws_environment()
     seconds: dict[str, list[float]] = {"etl": [], "etl bare": [], "training": [], "training bare": []}

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws.pytest_plugin import LocalAws
+from tests.contracts.json_handler import JsonHandler
 
 PATIENCE = 120.0
 PASSWORD = "s3cret"
 
 
-class FakeAirflow(BaseHTTPRequestHandler):
+class FakeAirflow(JsonHandler):
     """Answers with what it was asked. A run "taken" exists already; the first token is refused."""
 
     asked: list[tuple[str, str, Any]]
@@ -33,27 +34,17 @@ class FakeAirflow(BaseHTTPRequestHandler):
         if self.path == "/auth/token":
             type(self).logins += 1
             ok = body == {"username": "admin", "password": PASSWORD}
-            return self._answer(201 if ok else 401, {"access_token": f"token-{self.logins}"})
+            return self.answer(201 if ok else 401, {"access_token": f"token-{self.logins}"})
         if self.headers["Authorization"] == "Bearer token-1":
-            return self._answer(401, {"detail": "expired"})
+            return self.answer(401, {"detail": "expired"})
         self.asked.append((self.command, self.path, body))
         if "taken" in str(body):
-            return self._answer(409, {"detail": "the run exists already"})
+            return self.answer(409, {"detail": "the run exists already"})
         if "broken" in self.path:
-            return self._answer(500, {"detail": "Internal Server Error"})
-        return self._answer(200, {"dag_runs": [], "total_entries": 0})
+            return self.answer(500, {"detail": "Internal Server Error"})
+        return self.answer(200, {"dag_runs": [], "total_entries": 0})
 
     do_POST = do_PATCH = do_DELETE = do_PUT = do_GET
-
-    def _answer(self, status: int, answer: Any) -> None:
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

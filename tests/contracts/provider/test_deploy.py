@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import Mock
@@ -18,6 +18,7 @@ import pytest
 
 from config import Settings, load
 from local_aws.pytest_plugin import LocalAws
+from tests.contracts.json_handler import JsonHandler
 from workbench import accounts, deploy, release, stacks
 from workbench.calls import Calls
 from workbench.permissions import compare, read_statements, read_uses
@@ -30,22 +31,22 @@ ACCOUNT = "111122223333"
 PIPELINE = "mlops-deploy-dev"  # the role of infrastructure/once/github.yaml
 
 
-class FakeAirflow(BaseHTTPRequestHandler):
+class FakeAirflow(JsonHandler):
     """Reads its DAG folder at each question: a file that does not compile is an import error."""
 
     folder: ClassVar[Path]
 
     def do_POST(self) -> None:
-        self._answer(201, {"access_token": "token"})
+        self.answer(201, {"access_token": "token"})
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/api/v2")
         if path == "/importErrors":
-            return self._answer(200, {"import_errors": list(self._errors())})
+            return self.answer(200, {"import_errors": list(self._errors())})
         file = self.folder / f"{path.removeprefix('/dagSources/')}.py"
         if not file.exists() or file.name in {Path(error["filename"]).name for error in self._errors()}:
-            return self._answer(404, {"detail": "no such DAG"})
-        return self._answer(200, {"content": file.read_text()})
+            return self.answer(404, {"detail": "no such DAG"})
+        return self.answer(200, {"content": file.read_text()})
 
     def _errors(self) -> Iterator[dict[str, str]]:
         for file in sorted(self.folder.glob("*.py")):
@@ -53,16 +54,6 @@ class FakeAirflow(BaseHTTPRequestHandler):
                 compile(file.read_text(), file.name, "exec")
             except SyntaxError as error:
                 yield {"filename": str(file), "stack_trace": f"SyntaxError: {error}"}
-
-    def _answer(self, status: int, answer: Any) -> None:
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

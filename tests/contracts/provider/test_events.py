@@ -6,7 +6,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -26,6 +26,7 @@ from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 from botocore.exceptions import ClientError
 
 from local_aws.pytest_plugin import LocalAws
+from tests.contracts.json_handler import JsonHandler
 
 COMMON: dict[str, Any] = {"task_id": "task", "aws_conn_id": None, "region_name": "us-east-1"}
 
@@ -93,32 +94,22 @@ def test_a_topic_by_the_operator_reaches_the_sensor(local_aws, queue):
     assert received(url) == ["hello"]
 
 
-class Runs(BaseHTTPRequestHandler):
+class Runs(JsonHandler):
     """Airflow's REST API with one DAG, whose runs end as their id says."""
 
     def do_GET(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(size) or b"{}")
         if self.path == "/auth/token":
-            return self._answer(201, {"access_token": "t"})
+            return self.answer(201, {"access_token": "t"})
         if self.command == "POST":
-            return self._answer(200, {"dag_run_id": body["dag_run_id"], "conf": body["conf"]})
+            return self.answer(200, {"dag_run_id": body["dag_run_id"], "conf": body["conf"]})
         run = self.path.rpartition("/")[2]
         if run not in ("success", "failed"):
-            return self._answer(404, {"detail": f"the run {run} was not found"})
-        return self._answer(200, {"dag_run_id": run, "state": run})
+            return self.answer(404, {"detail": f"the run {run} was not found"})
+        return self.answer(200, {"dag_run_id": run, "state": run})
 
     do_POST = do_GET
-
-    def _answer(self, status: int, answer: Any) -> None:
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture

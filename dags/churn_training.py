@@ -121,17 +121,8 @@ with DAG(
         arguments={
             "--costs": settings.gate.costs,
             "--profile": {name: query.output for name, query in queries.items()},
-            "--lineage": {
-                "run_id": "{{ run_id }}",
-                "run_key": plan["run_key"],
-                "training_job": train.output["job_name"],
-                "data": plan["source"],
-                "data_version": plan["data_version"],
-                "code_version": plan["code_version"],
-                "split": plan["split"],
-                "champion_split": plan["champion_split"],
-                "reason": "{{ params.reason or '' }}",
-            },
+            "--lineage": plan["lineage"],
+            "--training-job": train.output["job_name"],
         },
         page="report.html",
         trigger_rule="none_failed_min_one_success",  # the comparison is skipped on a first run

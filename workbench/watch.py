@@ -14,7 +14,7 @@ from workbench.airflow_api import FINISHED, AirflowApi
 from workbench.progress import console, say
 from workbench.settings import WorkbenchError
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 LOG_LINES = 25
 LINE_LENGTH = 500
 COLOURS = {

@@ -2,7 +2,7 @@
 
     python3 evaluate.py --holdout FOLDER --encoder FOLDER --challenger FOLDER --output FOLDER
         [--champion FOLDER --champion-encoder FOLDER] [--threshold 0.5] [--costs JSON] [--replicates 2000]
-        [--seed 7] [--profile JSON] [--lineage JSON] [--message FILE]
+        [--seed 7] [--profile JSON] [--lineage JSON] [--training-job NAME] [--message FILE]
 
 FOLDERs hold the hold-out's Parquet, an encoder.json, a model.tar.gz. Each model scores with its own
 encoder. `--profile` names Athena queries that ran before (name -> query id). JSON may come in pieces:
@@ -173,7 +173,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             replicates=options.replicates,
             seed=options.seed,
         ),
-        "lineage": options.lineage,
+        "lineage": {**options.lineage, "training_job": options.training_job},
         "data_checks": data_checks.check(profile),
     }
     output = options.output
@@ -224,6 +224,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap resamples")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--training-job", help="the job that trained the challenger")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--message", type=Path, help="file for the error message (SageMaker's ExitMessage)")
     for name, text in (

@@ -106,9 +106,9 @@ def test_every_task_can_be_retried_and_ends(dag: Any) -> None:
 def test_what_waits_is_told_how_by_the_settings(dag: Any) -> None:
     for task_id in ("prepare.validate", "prepare.etl", "train", "evaluate"):
         task = dag.get_task(task_id)
-        assert (task.poll_interval, task.waits_in_triggerer) == (0.25, SETTINGS.tasks.deferrable)
-    assert dag.get_task("profile.missing").sleep_time == 0.25
-    assert dag.get_task("release.deploy").poll_interval == 0.25
+        assert (task.poll_interval, task.waits_in_triggerer) == (0.1, SETTINGS.tasks.deferrable)
+    assert dag.get_task("profile.missing").sleep_time == 0.1
+    assert dag.get_task("release.deploy").poll_interval == 0.1
 
 
 def test_only_a_skipped_comparison_or_baseline_may_be_missing(dag: Any) -> None:
@@ -145,13 +145,16 @@ def test_the_report_is_linked_from_the_evaluation_alone(dag: Any, monkeypatch: p
 
 def test_queries_read_the_tables_of_the_plan_and_nothing_else(dag: Any) -> None:
     tables = {"table": "customers_now", "previous_table": "customers_then"}
-    ti = SimpleNamespace(xcom_pull=lambda task_ids, key: tables[key])
+    pulled: list[str] = []
+    ti = SimpleNamespace(xcom_pull=lambda task_ids, key: pulled.append(key) or tables[key])
     environment = dag.get_template_env()
     for name in PROFILE:
+        pulled.clear()
         text = environment.from_string(dag.get_task(name).query).render(ti=ti)
         read = set(re.findall(r"(?:FROM|JOIN) (customers_\w+)", text))
         expected = set(tables.values()) if name == "profile.comparison" else {"customers_now"}
         assert read == expected, name
+        assert len(pulled) == len(expected), f"{name}: a pull is a request to Airflow's API server"
         assert not re.search(r"(?i)\b(insert|create|drop|delete|update|unload)\b", text)
 
 

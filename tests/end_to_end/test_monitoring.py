@@ -214,7 +214,7 @@ def test_drift_is_found_a_model_is_trained_on_it_and_the_alarm_ends(
     assert watched.alarm(SETTINGS.drift_alarm) == "ALARM"
     retrained = pipeline.wait(begun["dag_run_id"])
     assert retrained.state == "success", str(retrained)
-    assert retrained.xcom("prepare.plan", "source") == export
+    assert retrained.xcom("prepare.plan", "lineage")["data"] == export
     assert retrained.xcom("gate", "verdict")["approved"] is True
     assert pipeline.endpoint_config() != served
 

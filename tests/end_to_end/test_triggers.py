@@ -117,7 +117,7 @@ def test_a_new_file_becomes_an_updated_endpoint_by_one_run(
     assert started["note"].startswith(f"Started by a new object: [{data}](https://")
     run = pipeline.wait(started["dag_run_id"])
     assert run.state == "success", run
-    assert run.xcom("prepare.plan", "source") == data
+    assert run.xcom("prepare.plan", "lineage")["data"] == data
     assert pipeline.endpoint_config() != served
     assert run.key in pipeline.endpoint_config()
 

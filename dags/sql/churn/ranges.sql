@@ -1,4 +1,5 @@
 -- Range and mean of every number.
+{% set table = ti.xcom_pull(task_ids='prepare.plan', key='table') -%}
 {% set columns = ["account_length", "vmail_message", "day_mins", "day_calls", "eve_mins", "eve_calls", "night_mins",
     "night_calls", "intl_mins", "intl_calls", "custserv_calls"] -%}
 {% for column in columns -%}
@@ -7,7 +8,7 @@ SELECT
     CAST(min({{ column }}) AS double) AS minimum,
     CAST(max({{ column }}) AS double) AS maximum,
     avg(CAST({{ column }} AS double)) AS mean
-FROM {{ ti.xcom_pull(task_ids='prepare.plan', key='table') }}
+FROM {{ table }}
 {% if not loop.last %}UNION ALL
 {% endif %}
 {%- endfor %}

@@ -46,24 +46,20 @@ def register(
     return str(sagemaker.create_model_package(**request)["ModelPackageArn"])
 
 
-def lineage(plan: Mapping[str, Any], training_job: str, run_id: str, reason: str) -> dict[str, str]:
+def lineage(plan: Mapping[str, Any], training_job: str) -> dict[str, str]:
     """Where a model came from: the metadata of its package.
 
     SageMaker takes values of 1 to 256 characters: letters, digits, spaces and _.:/=+-@.
     """
+    origin = plan["lineage"]
     values = {
-        "run_id": run_id,
-        "run_key": plan["run_key"],
+        **{name: value for name, value in origin.items() if name != "champion_split"},
         "training_job": training_job,
-        "data": plan["source"],
-        "data_version": plan["data_version"],
-        "code_version": plan["code_version"],
         "table": plan["table"],
-        "split": plan["split"],
         "threshold": plan["threshold"],
         "encoder_uri": f"{plan['prefix']}data/encoder.json",
         "evaluation_uri": f"{plan['prefix']}evaluation/evaluation.json",
-        "reason": " ".join(re.sub(r"[^\w\s.:/=+@-]", " ", reason).split()),
+        "reason": " ".join(re.sub(r"[^\w\s.:/=+@-]", " ", origin["reason"] or "").split()),
     }
     return {key: value[:256] for key, value in values.items() if value}
 

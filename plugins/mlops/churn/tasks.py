@@ -44,7 +44,8 @@ def plan(params: dict[str, Any], run_id: str) -> dict[str, Any]:
         raise AirflowSkipException(str(reason)) from None
     except (NoInput, UnknownChampion, UnknownParams) as error:
         raise AirflowFailException(str(error)) from None
-    print(f"input {made['source']} (version {made['data_version']}), artefacts under {made['prefix']}")
+    origin = made["lineage"]
+    print(f"input {origin['data']} (version {origin['data_version']}), artefacts under {made['prefix']}")
     print(f"champion: {made['champion']['model_package'] if made['champion'] else 'none yet'}")
     return made
 
@@ -77,7 +78,7 @@ def gate(prefix: str, params: dict[str, Any], ti: Any = None) -> bool:
 
 
 def register(
-    plan: dict[str, Any], training_job: str, model_uri: str, params: dict[str, Any], run_id: str
+    plan: dict[str, Any], training_job: str, model_uri: str, params: dict[str, Any]
 ) -> dict[str, Any]:
     """Registers the model with its evaluation and lineage; words the requests of its deployment."""
     settings = load()
@@ -88,7 +89,7 @@ def register(
         evaluation_uri=f"{plan['prefix']}evaluation/",
         baseline_uri=f"{plan['prefix']}baseline/" if params["monitoring"] != "off" else None,
         description=f"churn_training, training job {training_job}",
-        metadata=release.lineage(plan, training_job, run_id, params["reason"] or ""),
+        metadata=release.lineage(plan, training_job),
     )
     print(f"model package {package}")
     name = release.release_name(settings, plan["run_key"], package)

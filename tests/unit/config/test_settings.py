@@ -35,7 +35,7 @@ def test_derived_names() -> None:
 
 
 def test_local_waits_are_short_and_those_on_aws_are_not() -> None:
-    assert load("local").tasks.poll_interval == 0.25
+    assert load("local").tasks.poll_interval == 0.1
     assert load("prod").tasks.poll_interval == 30
     assert load("prod").gate.data_checks == "refuse"
 

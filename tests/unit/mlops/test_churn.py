@@ -147,7 +147,16 @@ def test_a_plan_fixes_everything_that_could_change() -> None:
     )
     prefix = f"s3://{SETTINGS.bucket}/runs/churn_training/{plan['run_key']}/"
     assert plan["prefix"] == prefix
-    assert plan["data_version"] == "v1"
+    assert plan["lineage"] == {
+        "run_id": "manual__2026-11-21T09:15:00+00:00",
+        "run_key": plan["run_key"],
+        "data": f"s3://{SETTINGS.bucket}/raw/churn/a.csv",
+        "data_version": "v1",
+        "code_version": PARAMS["code_version"],
+        "split": "hash 1729",
+        "champion_split": None,
+        "reason": PARAMS["reason"],
+    }
     assert plan["input"] == f"{prefix}input/a.csv"
     version = {"Bucket": SETTINGS.bucket, "Key": "raw/churn/a.csv", "VersionId": "v1"}
     assert s3.copies == [(version, *split_s3(plan["input"]))]
@@ -210,13 +219,18 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
     registry = FakeRegistry()
     plan = {
         "prefix": "s3://b/p/",
-        "source": "s3://b/raw/a.csv",
-        "data_version": "v1",
-        "code_version": "c1",
-        "run_key": "k1",
         "table": "customers_k1",
-        "split": "hash 1729",
         "threshold": "0.5",
+        "lineage": {
+            "run_id": "manual__1",
+            "run_key": "k1",
+            "data": "s3://b/raw/a.csv",
+            "data_version": "v1",
+            "code_version": "c1",
+            "split": "hash 1729",
+            "champion_split": "hash 1",
+            "reason": None,
+        },
     }
 
     def register(job: str) -> str:
@@ -227,7 +241,7 @@ def test_a_model_is_registered_once_whatever_the_number_of_tries() -> None:
             evaluation_uri="s3://b/p/evaluation/",
             baseline_uri="s3://b/p/baseline/",
             description=f"churn_training, training job {job}",
-            metadata=release.lineage(plan, job, "manual__1", ""),
+            metadata=release.lineage(plan, job),
         )
 
     assert register("job-1") == register("job-1")

@@ -121,9 +121,10 @@ def read(output: Path) -> dict:
 
 def test_golden(job):
     """A seeded case: the numbers change only with the data, the model or the definition of a metric."""
-    found = read(job("--replicates", "500", "--lineage", '{"run_key": "ma', 'nual-1"}'))
+    lineage = ("--lineage", '{"run_key": "ma', 'nual-1"}', "--training-job", "job-1")
+    found = read(job("--replicates", "500", *lineage))
     assert found["version"] == 1
-    assert found["lineage"] == {"run_key": "manual-1"}
+    assert found["lineage"] == {"run_key": "manual-1", "training_job": "job-1"}
     assert found["holdout"] == {"rows": 600, "positives": 89}
     assert found["threshold"] == 0.5
     assert found["costs"] == {

@@ -146,7 +146,13 @@ def test_the_report_is_linked_from_the_evaluation_alone(dag: Any, monkeypatch: p
 def test_queries_read_the_tables_of_the_plan_and_nothing_else(dag: Any) -> None:
     tables = {"table": "customers_now", "previous_table": "customers_then"}
     pulled: list[str] = []
-    ti = SimpleNamespace(xcom_pull=lambda task_ids, key: pulled.append(key) or tables[key])
+
+    def xcom_pull(task_ids: str, key: str) -> str:
+        assert task_ids == "prepare.plan"
+        pulled.append(key)
+        return tables[key]
+
+    ti = SimpleNamespace(xcom_pull=xcom_pull)
     environment = dag.get_template_env()
     for name in PROFILE:
         pulled.clear()

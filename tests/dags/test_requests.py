@@ -138,28 +138,24 @@ def test_an_input_is_where_the_scripts_look() -> None:
 
 
 def test_release(settings: Settings) -> None:
-    plan = {
-        "prefix": "s3://b/p/",
-        "table": "t",
-        "threshold": "0.5",
-        "lineage": {
-            "run_id": RUN_ID,
-            "run_key": run_key(RUN_ID),
-            "data": "s3://b/" + "k" * 1000,
-            "data_version": "v",
-            "code_version": "c",
-            "split": "hash 1729",
-            "champion_split": None,
-            "reason": 'because, "he" said: it\'s time!',
-        },
+    lineage = {
+        "run_id": RUN_ID,
+        "run_key": run_key(RUN_ID),
+        "data": "s3://b/" + "k" * 1000,
+        "data_version": "v",
+        "code_version": "c",
+        "split": "hash 1729",
+        "champion_split": None,
+        "reason": 'because, "he" said: it\'s time!',
     }
+    plan = {"prefix": "s3://b/p/", "table": "t", "threshold": "0.5", "lineage": lineage}
     metadata = release.lineage(plan, "job")
     package = requests.model_package(settings, "s3://b/m.tar.gz", "s3://b/p/evaluation/", None, "d", metadata)
     check("sagemaker", "CreateModelPackage", package)
     assert "DriftCheckBaselines" not in package
     assert metadata["reason"] == "because he said: it s time"
-    plan["lineage"]["reason"] = None
-    assert "reason" not in release.lineage(plan, "job")
+    unexplained = {**plan, "lineage": {**lineage, "reason": None}}
+    assert "reason" not in release.lineage(unexplained, "job")
     arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{settings.churn_model_group}/12345"
     name = release.release_name(settings, run_key(RUN_ID), arn)
     assert len(name) <= 63

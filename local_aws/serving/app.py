@@ -195,20 +195,18 @@ class DataPlane:
     ) -> None:
         if settings is None or answer.status >= 300:
             return
-        self.capture.record(
-            settings,
-            Exchange(
-                endpoint=event.endpoint,
-                variant=variant,
-                request=request.body,
-                request_type=request.content_type or None,
-                response=answer.body,
-                response_type=answer.content_type or None,
-                event_id=event.id,
-                inference_id=event.inference_id,
-                custom_attributes=request.custom_attributes or None,
-            ),
+        exchange = Exchange(  # by position: names cost more than the call
+            event.endpoint,
+            variant,
+            request.body,
+            request.content_type or None,
+            answer.body,
+            answer.content_type or None,
+            event.id,
+            event.inference_id,
+            request.custom_attributes or None,
         )
+        self.capture.record(settings, exchange)
 
     async def _accept(self, endpoint: str, headers: Headers, request_id: str, send: Send) -> None:
         self.fleets.require(endpoint)

@@ -20,6 +20,7 @@ import logging
 import os
 import random
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class _Open:
     def __init__(self, folder: Path, started: datetime, age: timedelta) -> None:
         stamp = f"{started:%M-%S}-{started.microsecond // 1000:03d}"
         hour = started.replace(minute=0, second=0, microsecond=0)
-        self.until = min(started + age, hour + timedelta(hours=1))
+        self.until = min(started + age, hour + timedelta(hours=1)).timestamp()
         self.final = folder / f"{stamp}-{uuid.uuid4()}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         # Unbuffered: a record is with the operating system when write returns.
@@ -100,7 +101,7 @@ class Capture:
         spool: Path,
         store: ObjectStore,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
         age: timedelta = FILE_AGE,
     ) -> None:
@@ -120,7 +121,7 @@ class Capture:
 
     def record(self, settings: desired.Capture, exchange: Exchange) -> bool:
         """Keeps one exchange for `commit`, or not, as the sampling percentage has it; returns which."""
-        if self.draw() * 100 >= settings.percentage:
+        if settings.percentage < 100 and self.draw() * 100 >= settings.percentage:
             return False
         self._recorded.append((settings, exchange))
         return True
@@ -133,31 +134,32 @@ class Capture:
 
     def _write_recorded(self) -> None:
         now = self.clock()
-        time = _time(int(now.timestamp()))
+        second = _time(int(now))
         lines: dict[_Open, list[bytes]] = {}
         while self._recorded:
             settings, exchange = self._recorded.popleft()
-            try:
-                file = self._file((settings.destination, exchange.endpoint, exchange.variant), now)
-            except OSError as error:
-                self._lose(1, error)
-            else:
-                lines.setdefault(file, []).append(json_line(settings, exchange, time))
+            key = (settings.destination, exchange.endpoint, exchange.variant)
+            file = self._open.get(key)
+            if file is None or now >= file.until:
+                try:
+                    file = self._next_file(key, now)
+                except OSError as error:
+                    self._lose(1, error)
+                    continue
+            lines.setdefault(file, []).append(json_line(settings, exchange, second))
         for file, records in lines.items():
             try:
                 file.write(b"".join(records))
             except OSError as error:
                 self._lose(len(records), error)
 
-    def _file(self, key: tuple[str, str, str], now: datetime) -> _Open:
-        """The spool file that takes the records of a moment."""
-        file = self._open.get(key)
-        if file is not None and now >= file.until:
+    def _next_file(self, key: tuple[str, str, str], now: float) -> _Open:
+        """A new spool file, in place of the one that has its age."""
+        if key in self._open:
             self._open.pop(key).close()
-            file = None
-        if file is None:
-            file = self._open[key] = _Open(self._folder(key, now), now, self.age)
-        return file
+        started = datetime.fromtimestamp(now, UTC)
+        self._open[key] = _Open(self._folder(key, started), started, self.age)
+        return self._open[key]
 
     def _lose(self, records: int, error: OSError) -> None:
         self.lost += records

@@ -42,7 +42,7 @@ class Clock:
         self.now = NOW
 
     def __call__(self):
-        return self.now
+        return self.now.timestamp()
 
 
 @pytest.fixture

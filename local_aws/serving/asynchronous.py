@@ -21,7 +21,7 @@ from typing import Any
 
 from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired
-from local_aws.serving.errors import RuntimeApiError, invalid
+from local_aws.serving.errors import NOT_READY, RuntimeApiError, invalid
 from local_aws.serving.hosts import Request
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Queue:
             try:
                 return await self.ask(invocation.endpoint, request, invocation.id)
             except RuntimeApiError as error:
-                if error.code != "ModelNotReadyException":
+                if error.code != NOT_READY:
                     raise
             await asyncio.sleep(AWAY_SECONDS)  # the model is being loaded: after a restart it is at first
 

@@ -7,6 +7,7 @@ from typing import Any
 
 # The XGBoost image's own limit, and what a real-time endpoint is documented to take.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+NOT_READY = "ServiceUnavailable"
 
 
 class RuntimeApiError(Exception):
@@ -27,8 +28,9 @@ def endpoint_not_found(name: str, account: str) -> RuntimeApiError:
 
 
 def not_ready(name: str) -> RuntimeApiError:
-    message = f"The model of endpoint {name} is still loading; try again."
-    return RuntimeApiError("ModelNotReadyException", 429, message)
+    """After a start of the data plane. AWS's answer for it is one that clients try again by themselves, which
+    they do not after ModelNotReadyException: that is for serverless and multi-model endpoints."""
+    return RuntimeApiError(NOT_READY, 503, f"The model of endpoint {name} is still loading; try again.")
 
 
 def throttled(variant: str, limit: int) -> RuntimeApiError:

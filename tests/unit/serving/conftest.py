@@ -171,6 +171,16 @@ class Plane:
             for fleet_id, value in endpoint["fleets"].items()
         }
 
+    def until_up(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.states()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.05)
+
     def until_loaded(self, seconds: float = 30) -> dict[str, str]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -208,10 +218,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_plane(data_dir: Path, aws: StubAws, port: int | None = None) -> Iterator[Plane]:
+def running_plane(
+    data_dir: Path, aws: StubAws, port: int | None = None, *, loaded: bool = True
+) -> Iterator[Plane]:
+    """A data plane that answers; `loaded`: wait for its models as well."""
     plane = Plane(data_dir, aws, port or free_port())
     try:
-        plane.until_loaded()
+        if loaded:
+            plane.until_loaded()
+        else:
+            plane.until_up()
         yield plane
     finally:
         plane.stop()

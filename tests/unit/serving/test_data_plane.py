@@ -315,3 +315,14 @@ def test_a_server_that_ends_before_it_is_ready_fails_with_its_last_line(own_proc
     with running_plane(own_process, aws) as plane:
         status = json.dumps(plane.call("GET", "/-/status"))
         assert "ended with code 1 before it answered /ping: no such module: torch" in status
+
+
+def test_a_stock_client_tries_again_while_a_model_is_loading(own_process, aws):
+    waits = "import pathlib, time\nwhile not pathlib.Path('model/go').exists():\n    time.sleep(0.02)\n"
+    (own_process / "server.py").write_text(waits + SERVER)
+    with running_plane(own_process, aws, loaded=False) as plane:
+        with pytest.raises(ClientError, match="is still loading; try again") as caught:
+            ask(plane.client(), "hello")
+        assert caught.value.response["Error"]["Code"] == "ServiceUnavailable"
+        (own_process / "model" / "go").touch()
+        assert ask(plane.client(attempts=10), "hello")["Body"].read() == b"HELLO!"

@@ -36,6 +36,7 @@ from local_aws.serving import desired
 log = logging.getLogger(__name__)
 
 FILE_AGE = timedelta(seconds=60)
+AWAY_SECONDS = 10.0  # until S3 is tried again: each try reads a whole file, of a minute of requests
 PART = ".part"  # a spool file that still grows
 
 
@@ -115,6 +116,7 @@ class Capture:
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._lock = threading.Lock()
         self._uploading = threading.Lock()
+        self._away_until = 0.0
         for left in spool.rglob(f"*{PART}"):  # of a process that was killed
             _cut_half_line(left)
             left.rename(left.with_name(left.name.removesuffix(PART)))
@@ -168,7 +170,8 @@ class Capture:
     def flush(self, *, due_only: bool = False, endpoint: str | None = None) -> int:
         """Completes open files (all, those of one endpoint, or those whose time has come) and uploads.
 
-        Returns the number of objects written. A file that cannot be uploaded stays for the next call.
+        Returns the number of objects written. A file that cannot be uploaded stays for a later call; with
+        `due_only` there is a pause before it is tried again.
         """
         self.commit()
         now = self.clock()
@@ -178,8 +181,11 @@ class Capture:
                     self._open.pop(key).close()
         with self._uploading:
             written = 0
+            if due_only and now < self._away_until:
+                return written
             for path in sorted(self.spool.rglob("*.jsonl")):
                 if not self._upload(path):
+                    self._away_until = now + AWAY_SECONDS
                     break  # S3 is away: the rest would only wait for the same answer
                 written += 1
             return written

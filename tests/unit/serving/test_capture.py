@@ -167,6 +167,17 @@ def test_what_s3_refuses_is_kept_and_written_later(capture, store, caplog):
     assert capture.flush() == 1
 
 
+def test_a_file_that_s3_refused_is_not_read_again_every_second(capture, store, clock, caplog):
+    capture.record(SETTINGS, EXCHANGE)
+    store.away = True
+    assert capture.flush() == 0
+    store.away = False
+    for seconds, objects in ((1, 0), (9, 0), (10, 1)):
+        clock.now = NOW + timedelta(seconds=seconds)
+        assert capture.flush(due_only=True) == objects
+    assert caplog.text.count("cannot be written yet") == 1
+
+
 def test_what_the_disk_does_not_take_is_said_and_leaves_whole_records(capture, store, caplog):
     capture.record(SETTINGS, EXCHANGE)
     capture.commit()

@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired, errors
 from local_aws.serving.asynchronous import Ask, Queue
-from local_aws.serving.capture import Capture, Exchange
+from local_aws.serving.capture import Capture, Event
 from local_aws.serving.errors import MAX_BODY_BYTES, RuntimeApiError
 from local_aws.serving.fleets import Choice, Fleets, Shadow
 from local_aws.serving.hosts import Request
@@ -51,15 +51,6 @@ NOT_SUPPORTED_HEADERS = {
     b"x-amzn-sagemaker-enable-explanations": "EnableExplanations",
     b"x-amzn-sagemaker-session-id": "SessionId",
 }
-
-
-class Event(NamedTuple):
-    """What identifies an invocation in captures, and when it began (time.perf_counter)."""
-
-    endpoint: str
-    id: str
-    inference_id: str | None
-    begun: float
 
 
 class DataPlane:
@@ -193,20 +184,8 @@ class DataPlane:
     def _capture(
         self, settings: desired.Capture | None, event: Event, variant: str, request: Request, answer: Answer
     ) -> None:
-        if settings is None or answer.status >= 300:
-            return
-        exchange = Exchange(  # by position: names cost more than the call
-            event.endpoint,
-            variant,
-            request.body,
-            request.content_type or None,
-            answer.body,
-            answer.content_type or None,
-            event.id,
-            event.inference_id,
-            request.custom_attributes or None,
-        )
-        self.capture.record(settings, exchange)
+        if settings is not None and answer.status < 300:
+            self.capture.record(settings, (event, variant, request, answer))
 
     async def _accept(self, endpoint: str, headers: Headers, request_id: str, send: Send) -> None:
         self.fleets.require(endpoint)

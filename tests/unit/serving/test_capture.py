@@ -8,23 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local_aws.images.xgboost.payload import Answer
 from local_aws.serving import desired
-from local_aws.serving.capture import Capture, Exchange, _Open, json_line
+from local_aws.serving.capture import Capture, Event, _Open, json_line
+from local_aws.serving.hosts import Request
 
 NOW = datetime(2022, 4, 18, 0, 20, 48, 871_000, tzinfo=UTC)
 SETTINGS = desired.Capture(
     100, "s3://bucket/capture", ("Input", "Output"), ("text/csv",), ("application/json",)
 )
 TIME = "2022-04-18T00:20:48Z"
-EXCHANGE = Exchange(
-    endpoint="churn",
-    variant="AllTraffic",
-    request=b"1,2\n3,4\n",
-    request_type="text/csv",
-    response=b"0.036\n",
-    response_type="text/csv; charset=utf-8",
-    event_id="7f2f0c2e-5f0c-4b6f-9f3c-0e9a2f6f8d11",
-)
+EVENT = Event("churn", "7f2f0c2e-5f0c-4b6f-9f3c-0e9a2f6f8d11", None, 0.0)
+REQUEST = Request(b"1,2\n3,4\n", "text/csv", "")
+ANSWER = Answer(200, "text/csv; charset=utf-8", b"0.036\n")
+EXCHANGE = (EVENT, "AllTraffic", REQUEST, ANSWER)
 
 
 class Store:
@@ -71,9 +68,8 @@ def test_the_record_is_aws_own_byte_for_byte():
 
 
 def test_inference_id_and_custom_attributes_have_their_places():
-    record = json.loads(
-        json_line(SETTINGS, EXCHANGE._replace(inference_id='say "hi"', custom_attributes="a=b"), TIME)
-    )
+    event, request = EVENT._replace(inference_id='say "hi"'), REQUEST._replace(custom_attributes="a=b")
+    record = json.loads(json_line(SETTINGS, (event, "AllTraffic", request, ANSWER), TIME))
     assert list(record["eventMetadata"]) == ["eventId", "inferenceId", "customAttributes", "inferenceTime"]
     assert record["eventMetadata"]["inferenceId"] == 'say "hi"'
     assert record["eventMetadata"]["customAttributes"] == ["a=b"]
@@ -86,14 +82,15 @@ def test_inference_id_and_custom_attributes_have_their_places():
         ("APPLICATION/JSON", b'{"a": "b"}', "JSON", '{"a": "b"}'),
         ("application/jsonlines", b"{}", "BASE64", base64.b64encode(b"{}").decode()),
         ("text/csv", b"\xff\x00", "BASE64", base64.b64encode(b"\xff\x00").decode()),
-        (None, b"1,2", "BASE64", base64.b64encode(b"1,2").decode()),
+        ("", b"1,2", "BASE64", base64.b64encode(b"1,2").decode()),
     ],
 )
 def test_encoding_follows_the_content_type_lists(content_type, body, encoding, data):
-    line = json_line(SETTINGS, EXCHANGE._replace(request=body, request_type=content_type), TIME)
+    request = REQUEST._replace(body=body, content_type=content_type)
+    line = json_line(SETTINGS, (EVENT, "AllTraffic", request, ANSWER), TIME)
     side = json.loads(line)["captureData"]["endpointInput"]
     assert (side["encoding"], side["data"]) == (encoding, data)
-    assert side["observedContentType"] == (content_type or "")
+    assert side["observedContentType"] == content_type
 
 
 def test_modes():
@@ -152,7 +149,7 @@ def test_sampling_keeps_input_and_output_together(tmp_path, store):
 
 def test_flush_of_one_endpoint_leaves_the_others_open(capture, store):
     capture.record(SETTINGS, EXCHANGE)
-    capture.record(SETTINGS, EXCHANGE._replace(endpoint="other"))
+    capture.record(SETTINGS, (EVENT._replace(endpoint="other"), *EXCHANGE[1:]))
     assert capture.flush(endpoint="churn") == 1
     assert capture.pending() == 1
 

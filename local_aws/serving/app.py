@@ -152,7 +152,7 @@ class DataPlane:
         asked = time.perf_counter()
         answer = await choice.model.invoke(request)
         answered = time.perf_counter()
-        self._capture(route.capture, event, choice.model.name, request, answer)
+        self.capture.record(route.capture, (event, choice.model.name, request, answer))
         self.metrics.record(
             Sample(choice.dimensions, answer.status, answered - asked, time.perf_counter() - event.begun)
         )
@@ -177,15 +177,9 @@ class DataPlane:
             log.exception("Shadow variant %s of endpoint %s", shadow.model.name, event.endpoint)
             return
         seconds = time.perf_counter() - begun
-        self._capture(capture, event, shadow.model.name, request, answer)
+        self.capture.record(capture, (event, shadow.model.name, request, answer))
         self.capture.commit()  # no answer follows that would do it
         self.metrics.record(Sample(shadow.dimensions, answer.status, seconds, seconds))
-
-    def _capture(
-        self, settings: desired.Capture | None, event: Event, variant: str, request: Request, answer: Answer
-    ) -> None:
-        if settings is not None and answer.status < 300:
-            self.capture.record(settings, (event, variant, request, answer))
 
     async def _accept(self, endpoint: str, headers: Headers, request_id: str, send: Send) -> None:
         self.fleets.require(endpoint)

@@ -125,8 +125,11 @@ class Capture:
             _cut_half_line(left)
             left.rename(left.with_name(left.name.removesuffix(PART)))
 
-    def record(self, settings: desired.Capture, exchange: Exchange) -> bool:
-        """Keeps one exchange for `commit`, or not, as the sampling percentage has it; returns which."""
+    def record(self, settings: desired.Capture | None, exchange: Exchange) -> bool:
+        """Keeps one exchange for `commit`, or not: where nothing is captured, of a request that failed, and
+        of those that the sampling percentage leaves out. Returns which."""
+        if settings is None or exchange[3].status >= 300:
+            return False
         if settings.percentage < 100 and self.draw() * 100 >= settings.percentage:
             return False
         self._recorded.append((settings, exchange))

@@ -147,6 +147,12 @@ def test_sampling_keeps_input_and_output_together(tmp_path, store):
     ] * 2
 
 
+def test_nothing_is_kept_without_settings_and_of_a_request_that_failed(capture):
+    assert not capture.record(None, EXCHANGE)
+    assert not capture.record(SETTINGS, (*EXCHANGE[:3], Answer(400, "text/plain", b"no")))
+    assert capture.flush() == 0
+
+
 def test_flush_of_one_endpoint_leaves_the_others_open(capture, store):
     capture.record(SETTINGS, EXCHANGE)
     capture.record(SETTINGS, (EVENT._replace(endpoint="other"), *EXCHANGE[1:]))

@@ -128,7 +128,8 @@ class Capture:
     def record(self, settings: desired.Capture | None, exchange: Exchange) -> bool:
         """Keeps one exchange for `commit`, or not: where nothing is captured, of a request that failed, and
         of those that the sampling percentage leaves out. Returns which."""
-        if settings is None or exchange[3].status >= 300:
+        _, _, _, answer = exchange
+        if settings is None or answer.status >= 300:
             return False
         if settings.percentage < 100 and self.draw() * 100 >= settings.percentage:
             return False
@@ -147,7 +148,8 @@ class Capture:
         lines: dict[_Open, list[bytes]] = {}
         while self._recorded:
             settings, exchange = self._recorded.popleft()
-            key = (settings.destination, exchange[0].endpoint, exchange[1])
+            event, variant, _, _ = exchange
+            key = (settings.destination, event.endpoint, variant)
             file = self._open.get(key)
             if file is None or now >= file.until:
                 try:
@@ -187,9 +189,9 @@ class Capture:
                 if (not due_only or now >= file.until) and endpoint in (None, key[1]):
                     self._open.pop(key).close()
         with self._uploading:
-            written = 0
             if due_only and now < self._away_until:
-                return written
+                return 0
+            written = 0
             for path in sorted(self.spool.rglob("*.jsonl")):
                 if not self._upload(path):
                     self._away_until = now + AWAY_SECONDS

@@ -53,7 +53,6 @@ def make_plan(
     table = table_name(key)
     version = head.get("VersionId")
     return {
-        "run_key": key,
         "prefix": prefix,
         "input": raw,
         "table": table,

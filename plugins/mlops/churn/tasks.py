@@ -92,7 +92,7 @@ def register(
         metadata=release.lineage(plan, training_job),
     )
     print(f"model package {package}")
-    name = release.release_name(settings, plan["run_key"], package)
+    name = release.release_name(settings, plan["lineage"]["run_key"], package)
     return {
         "model_package": package,
         "model": requests.model(settings, name, package),

@@ -24,6 +24,7 @@ from mlops.churn.plan import (
     previous_table,
 )
 from mlops.forms import UnknownParams
+from mlops.naming import run_key
 from tests.unit.mlops import fakes
 
 SETTINGS = load("local")
@@ -145,11 +146,12 @@ def test_a_plan_fixes_everything_that_could_change() -> None:
     plan = make_plan(
         SETTINGS, PARAMS, "manual__2026-11-21T09:15:00+00:00", s3=s3, glue=glue, sagemaker=served()
     )
-    prefix = f"s3://{SETTINGS.bucket}/runs/churn_training/{plan['run_key']}/"
+    key = run_key("manual__2026-11-21T09:15:00+00:00")
+    prefix = f"s3://{SETTINGS.bucket}/runs/churn_training/{key}/"
     assert plan["prefix"] == prefix
     assert plan["lineage"] == {
         "run_id": "manual__2026-11-21T09:15:00+00:00",
-        "run_key": plan["run_key"],
+        "run_key": key,
         "data": f"s3://{SETTINGS.bucket}/raw/churn/a.csv",
         "data_version": "v1",
         "code_version": PARAMS["code_version"],

@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -171,25 +171,20 @@ class Plane:
             for fleet_id, value in endpoint["fleets"].items()
         }
 
-    def until_up(self, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self.states()
-                return
-            except OSError:
-                assert time.monotonic() < deadline, self.log.read_text()
-                time.sleep(0.05)
+    def until_up(self) -> dict[str, str]:
+        return self._until(lambda _: True)
 
     def until_loaded(self, seconds: float = 30) -> dict[str, str]:
+        return self._until(lambda states: "Loading" not in states.values(), seconds)
+
+    def _until(self, reached: Callable[[dict[str, str]], bool], seconds: float = 30) -> dict[str, str]:
         deadline = time.monotonic() + seconds
+        states = None
         while time.monotonic() < deadline:
-            try:
+            with suppress(OSError):
                 states = self.states()
-            except OSError:
-                states = {"": "Loading"}
-            if "Loading" not in states.values():
-                return states
+                if reached(states):
+                    return states
             if self.process.poll() is not None:
                 raise AssertionError(self.log.read_text())
             time.sleep(0.05)
